@@ -1,0 +1,86 @@
+//! What a face (window or script) may ask of the engine.
+
+use signaling_protocol::{Admission, PeerId};
+
+use crate::config::Settings;
+use crate::link::Link;
+
+/// A switch with a name instead of a bare `bool`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+impl Switch {
+    /// The other position.
+    pub const fn flipped(self) -> Self {
+        match self {
+            Switch::On => Switch::Off,
+            Switch::Off => Switch::On,
+        }
+    }
+
+    /// Whether it is on.
+    pub const fn is_on(self) -> bool {
+        matches!(self, Switch::On)
+    }
+}
+
+/// A device chosen by a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// Whatever the system prefers; follows the system when that changes.
+    Default,
+    /// The device with this id (stable across starts where the system allows it).
+    Id(String),
+    /// None, even if there is one.
+    None,
+}
+
+/// What a person or a script may ask. Everything that follows shows in the
+/// [`CallView`](super::view::CallView).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Makes a room and its link. Without a server in the settings this computer hosts it.
+    NewCall {
+        /// Whether newcomers need consent.
+        admission: Admission,
+    },
+    /// Knocks at the room of a link.
+    Join(Link),
+    /// Lets a visitor in.
+    Accept(PeerId),
+    /// Turns a visitor away.
+    Decline(PeerId),
+    /// Leaves the call, or stops trying. Also clears the summary of an ended call.
+    Leave,
+    /// Clears the summary of an ended call and goes back to the start.
+    Dismiss,
+    /// Keeps newcomers out, or lets them knock again.
+    LockRoom(Switch),
+    /// The microphone.
+    Microphone(Switch),
+    /// The camera.
+    Camera(Switch),
+    /// Another camera.
+    UseCamera(DeviceChoice),
+    /// Another microphone.
+    UseMicrophone(DeviceChoice),
+    /// Another speaker.
+    UseSpeaker(DeviceChoice),
+    /// Opens camera and microphone for the start screen, or closes them again.
+    Preview(Switch),
+    /// Plays a short melody on the chosen speaker.
+    TestSpeaker,
+    /// Takes over and saves settings; devices and names in use follow.
+    SaveSettings(Box<Settings>),
+    /// A notice was read.
+    DismissNotice(u64),
+    /// Looks for a new network path to everybody.
+    RestartIce,
+    /// Ends the engine.
+    Shutdown,
+}

@@ -1,0 +1,284 @@
+//! Everything a face shows: plain data, no handles.
+//!
+//! The engine publishes a new view when something in it changed. Times are durations already, so
+//! that a view can be written by hand in a test.
+
+use std::time::Duration;
+
+use signaling_protocol::{Admission, DeclineReason, MediaState, PeerId};
+
+use crate::config::Settings;
+use crate::rtc::{IceState, PeerPhase, SelectedPair};
+
+/// The call as a person sees it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CallView {
+    /// How far the call is.
+    pub phase: CallPhase,
+    /// What to give to the person one wants to talk to, while we are in a room.
+    pub invite: Option<Invite>,
+    /// Ourselves.
+    pub me: LocalView,
+    /// Those in the call, in the order in which they came.
+    pub peers: Vec<PeerView>,
+    /// Those who knock and wait for a decision.
+    pub visitors: Vec<Visitor>,
+    /// How long the call has lasted since the first participant was connected, in whole seconds.
+    pub duration: Option<Duration>,
+    /// Nobody new may knock.
+    pub locked: bool,
+    /// Whether newcomers need consent.
+    pub admission: Admission,
+    /// The connection to the signaling server.
+    pub signaling: SignalingStatus,
+    /// Short messages, oldest first.
+    pub notices: Vec<Notice>,
+    /// What this computer has.
+    pub devices: Devices,
+    /// Name, server, devices and switches that are remembered.
+    pub settings: Settings,
+}
+
+/// How far the call is.
+///
+/// ```text
+///  Idle ─▶ Opening ─▶ Waiting ─▶ InCall ─▶ Ended ─▶ Idle
+///    └───▶ Joining ─▶ Knocking ────┘▲          ▲
+///              └──────────┴──────────┴─ (failed) ┘
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum CallPhase {
+    /// The start screen.
+    #[default]
+    Idle,
+    /// Making the room.
+    Opening,
+    /// Alone in the room.
+    Waiting,
+    /// Reaching the server of a link.
+    Joining,
+    /// Somebody inside is asked whether we may come in.
+    Knocking,
+    /// At least one other participant is in the room.
+    InCall,
+    /// Over.
+    Ended(Summary),
+}
+
+/// How the call was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// Why it ended.
+    pub reason: EndReason,
+    /// How long we were connected.
+    pub duration: Duration,
+    /// How good it was; `None` if it never connected.
+    pub quality: Option<Quality>,
+}
+
+/// How good a call was, over its whole length.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quality {
+    /// Share of the other side's packets that never arrived, 0.0 to 1.0.
+    pub loss: f32,
+    /// Mean round trip.
+    pub round_trip: Option<Duration>,
+    /// How long the picture stood still, in all.
+    pub frozen: Duration,
+    /// How often the path had to be found again.
+    pub reconnects: u32,
+}
+
+/// Why a call ended or did not begin.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EndReason {
+    /// We hung up.
+    Left,
+    /// The other one hung up.
+    PeerLeft {
+        /// Who.
+        name: String,
+    },
+    /// The other one vanished.
+    PeerLost {
+        /// Who.
+        name: String,
+    },
+    /// We were not let in.
+    Declined(DeclineReason),
+    /// The room has as many participants as it may.
+    RoomFull,
+    /// Nobody may knock.
+    RoomLocked,
+    /// There is no such room, or nobody is in it.
+    NotFound,
+    /// The server cannot be reached or cannot be understood; the sentence says which and why.
+    Server(String),
+    /// No path to the other side was found.
+    NoPath,
+    /// The certificate that arrived is not the one that the link vouches for.
+    NotAuthentic,
+    /// Something else, in one sentence.
+    Failed(String),
+}
+
+/// What to give to the person one wants to talk to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invite {
+    /// `http(s)://HOST[:PORT]/r/ROOM#SECRET`.
+    pub link: String,
+    /// This computer hosts: the link works in this network only.
+    pub lan_only: bool,
+}
+
+/// Ourselves.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LocalView {
+    /// The microphone.
+    pub microphone: DeviceState,
+    /// The camera.
+    pub camera: DeviceState,
+    /// The speaker.
+    pub speaker: DeviceState,
+    /// Microphone level on a decibel scale from 0 (silence) to 20 (full), for the meter.
+    pub level: u8,
+    /// We are speaking.
+    pub speaking: bool,
+    /// Talking while muted.
+    pub muted_but_speaking: bool,
+}
+
+/// A device of ours and what it is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DeviceState {
+    /// Not opened.
+    #[default]
+    Closed,
+    /// Being opened.
+    Opening,
+    /// Running.
+    On {
+        /// The name shown to people.
+        name: String,
+    },
+    /// Switched off by the person.
+    Off,
+    /// There is none, or the person chose none.
+    Absent,
+    /// It cannot be used; the sentence says why.
+    Failed {
+        /// One sentence.
+        reason: String,
+    },
+}
+
+impl DeviceState {
+    /// Whether it runs.
+    pub fn is_on(&self) -> bool {
+        match self {
+            DeviceState::On { .. } => true,
+            DeviceState::Closed
+            | DeviceState::Opening
+            | DeviceState::Off
+            | DeviceState::Absent
+            | DeviceState::Failed { .. } => false,
+        }
+    }
+}
+
+/// Another participant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PeerView {
+    /// Who.
+    pub peer: PeerId,
+    /// The name that the person gave.
+    pub name: String,
+    /// What is switched on over there.
+    pub media: MediaState,
+    /// Their connection to the server is lost (media may go on).
+    pub away: bool,
+    /// How the connection stands.
+    pub phase: PeerPhase,
+    /// W3C iceConnectionState.
+    pub ice: IceState,
+    /// The path in use.
+    pub path: Option<SelectedPair>,
+    /// Round trip on the path.
+    pub round_trip: Option<Duration>,
+    /// How good the connection is right now: 0 (nothing) to 4 (very good).
+    pub bars: u8,
+    /// The link's secret vouches for the certificate of this connection.
+    pub verified: bool,
+    /// Speaking right now.
+    pub speaking: bool,
+    /// A picture was decoded and is in the slot.
+    pub has_picture: bool,
+}
+
+/// Somebody who knocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visitor {
+    /// Who.
+    pub peer: PeerId,
+    /// The name that the person gave.
+    pub name: String,
+}
+
+/// The connection to the signaling server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SignalingStatus {
+    /// None wanted.
+    #[default]
+    Off,
+    /// On the way.
+    Connecting,
+    /// Up.
+    Connected,
+    /// Lost; the call goes on. The sentence says why.
+    Lost {
+        /// One sentence.
+        reason: String,
+    },
+}
+
+/// A short message for the person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// For [`Command::DismissNotice`](super::command::Command::DismissNotice).
+    pub id: u64,
+    /// How serious.
+    pub severity: Severity,
+    /// One sentence.
+    pub text: String,
+}
+
+/// How serious a notice is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Something is worse than it should be.
+    Warning,
+    /// Something does not work.
+    Error,
+}
+
+/// A device in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Stable id.
+    pub id: String,
+    /// The name shown to people.
+    pub name: String,
+}
+
+/// What this computer has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Devices {
+    /// Cameras.
+    pub cameras: Vec<Device>,
+    /// Microphones (without the monitors of speakers).
+    pub microphones: Vec<Device>,
+    /// Speakers and headphones.
+    pub speakers: Vec<Device>,
+}

@@ -1,0 +1,17 @@
+//! Sightline: a video-calling application whose engine has two faces, a window and a script.
+//!
+//! ```text
+//!  ui / headless ──Command──▶ engine ──▶ call (pure) ──Effect──▶ signaling, rtc, media
+//!  ui / headless ◀──CallView── engine ◀──────────────────────── events of all three
+//!  camera ─▶ encode ─▶ rtc ─▶ network ─▶ rtc ─▶ decode ─▶ FrameSlots ─▶ ui
+//! ```
+//!
+//! `docs/architecture.md` is the map; each module says what it deliberately does not know.
+
+pub mod clock;
+pub mod config;
+pub mod engine;
+pub mod link;
+pub mod media;
+pub mod rtc;
+pub mod units;

@@ -1,0 +1,326 @@
+//! Carries encoded media between this participant and the others of one room.
+//!
+//! ```text
+//!  MediaSender ──▶ mesh ──▶ peer (packetize, gate) ──▶ engine ──▶ network
+//!  network ──▶ engine ──▶ peer ──▶ TransportEvent::TrackAdded { packets } ──▶ media::receive
+//!  Signal in/out ◀──▶ negotiation (pure) ◀──▶ engine
+//! ```
+//!
+//! The seam lies *below* the encoder, so that one encoded frame can go to every participant and a
+//! mesh and an SFU differ only here. A transport knows no devices, no pixels, no window. Only
+//! `rtc::webrtc` may name the crate of that name; everything else speaks through
+//! [`engine`](self::engine).
+
+pub mod stats;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use signaling_protocol::{IceServer, PeerId};
+use tokio::sync::mpsc;
+
+use crate::media::encoded::{EncodedFrame, TrackKind};
+use crate::media::{RemotePacket, SenderReport};
+use crate::units::Bitrate;
+
+/// Which candidates may be used (W3C `RTCIceTransportPolicy`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IcePolicy {
+    /// Host, server-reflexive and relayed candidates.
+    #[default]
+    All,
+    /// Relayed candidates only: the other side never learns our addresses.
+    Relay,
+}
+
+/// What a transport needs to know before it makes a connection.
+#[derive(Clone, Debug, Default)]
+pub struct TransportConfig {
+    /// STUN and TURN servers, with credentials.
+    pub ice_servers: Vec<IceServer>,
+    /// Which candidates may be used.
+    pub ice_policy: IcePolicy,
+    /// Whether we send and receive pictures, or sound only.
+    pub video: bool,
+    /// Never send more than this, whatever the estimate.
+    pub max_bitrate: Option<Bitrate>,
+}
+
+/// A message for the other side's transport, relayed by the signaling server, which does not look
+/// inside. Follows perfect negotiation (W3C webrtc-pc section 10.7).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "k", rename_all = "snake_case")]
+pub enum Signal {
+    /// A session description.
+    Description {
+        /// Offer or answer.
+        #[serde(rename = "type")]
+        kind: DescriptionKind,
+        /// SDP (RFC 8866).
+        sdp: String,
+        /// Authenticates the certificate fingerprints inside by the link's secret; see
+        /// `call::proof`. Filled in and checked by the engine.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proof: Option<String>,
+    },
+    /// A trickled candidate (RFC 8838).
+    Candidate {
+        /// The `candidate:` attribute, without `a=`.
+        candidate: String,
+        /// The media identification it belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mid: Option<String>,
+        /// The username fragment of the ICE generation it belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ufrag: Option<String>,
+    },
+    /// No more candidates of this ICE generation.
+    EndOfCandidates {
+        /// The username fragment of the ICE generation that is complete.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ufrag: Option<String>,
+    },
+}
+
+/// Offer or answer (RFC 3264).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DescriptionKind {
+    /// Proposes a session.
+    Offer,
+    /// Accepts one.
+    Answer,
+}
+
+/// W3C `RTCIceConnectionState`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the W3C names")]
+pub enum IceState {
+    #[default]
+    New,
+    Checking,
+    Connected,
+    Completed,
+    Disconnected,
+    Failed,
+    Closed,
+}
+
+/// W3C `RTCDtlsTransportState`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the W3C names")]
+pub enum DtlsState {
+    #[default]
+    New,
+    Connecting,
+    Connected,
+    Closed,
+    Failed,
+}
+
+/// W3C `RTCIceCandidateType`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the W3C names")]
+pub enum CandidateType {
+    Host,
+    Srflx,
+    Prflx,
+    Relay,
+}
+
+/// One end of the selected candidate pair.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PairEnd {
+    /// Host, server-reflexive, peer-reflexive or relayed.
+    #[serde(rename = "type")]
+    pub kind: CandidateType,
+    /// `udp` or `tcp`: what the other side sees.
+    pub protocol: String,
+    /// How we reach our relay: `udp`, `tcp` or `tls`; only on our own relayed candidate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relay_protocol: Option<String>,
+    /// IP address.
+    pub address: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// The path in use.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SelectedPair {
+    /// Our end.
+    pub local: PairEnd,
+    /// Their end.
+    pub remote: PairEnd,
+}
+
+/// How it stands with one participant's connection.
+///
+/// ```text
+///  Connecting ──▶ Connected ──▶ Reconnecting ──▶ Connected
+///       └───────────┴───────────────┴──▶ Failed ──▶ (restart) Connecting
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerPhase {
+    /// No path yet.
+    Connecting,
+    /// ICE and DTLS are up.
+    Connected,
+    /// The path is silent; a new one is being looked for.
+    Reconnecting,
+    /// Given up until somebody restarts.
+    Failed,
+}
+
+/// What happens in a transport.
+#[derive(Debug)]
+pub enum TransportEvent {
+    /// The connection made by [`Transport::prepare_offer`] has its offer; candidates gathered so
+    /// far are inside the SDP.
+    OfferReady {
+        /// Always an offer.
+        offer: Signal,
+    },
+    /// Relay this to the participant; `None` while the prepared connection has no participant yet
+    /// (then it belongs to the knock).
+    Signal {
+        /// For whom.
+        to: Option<PeerId>,
+        /// What.
+        signal: Signal,
+    },
+    /// W3C iceConnectionState changed.
+    Ice {
+        /// Whose connection; `None` while it has no participant.
+        peer: Option<PeerId>,
+        /// The new state.
+        state: IceState,
+    },
+    /// W3C RTCDtlsTransport.state changed.
+    Dtls {
+        /// Whose connection.
+        peer: PeerId,
+        /// The new state.
+        state: DtlsState,
+    },
+    /// The summary for people changed.
+    Phase {
+        /// Whose connection.
+        peer: PeerId,
+        /// The new phase.
+        phase: PeerPhase,
+    },
+    /// Media takes another path.
+    SelectedPair {
+        /// Whose connection.
+        peer: PeerId,
+        /// The path.
+        pair: SelectedPair,
+    },
+    /// The participant began to send a track. Comes once for a participant and kind, whatever
+    /// happens to the connection below.
+    TrackAdded {
+        /// Who sends.
+        peer: PeerId,
+        /// Microphone or camera.
+        kind: TrackKind,
+        /// Its packets. Bounded: when the reader is slower than the network, the newest packets
+        /// are dropped and counted, as if the network had lost them.
+        packets: mpsc::Receiver<RemotePacket>,
+    },
+    /// Maps the track's RTP clock to the sender's wall clock.
+    SenderReport {
+        /// Who sends.
+        peer: PeerId,
+        /// The mapping.
+        report: SenderReport,
+    },
+    /// The participant asks for a key frame of our camera (PLI or FIR, RFC 4585, RFC 5104).
+    KeyframeWanted {
+        /// Who asks.
+        peer: PeerId,
+    },
+    /// What may be sent to the participant, all tracks together.
+    TargetRate {
+        /// To whom.
+        peer: PeerId,
+        /// The estimate, capped.
+        bitrate: Bitrate,
+        /// Share of our packets that the participant reported lost lately, 0.0 to 1.0.
+        loss: f32,
+    },
+    /// The answer to [`Transport::request_stats`].
+    Stats {
+        /// Whose connection.
+        peer: PeerId,
+        /// W3C webrtc-stats dictionaries of this connection.
+        report: stats::Report,
+    },
+    /// Something cannot be used and the user should know, with the URL or name in the text.
+    Problem {
+        /// One sentence.
+        text: String,
+    },
+}
+
+/// Takes encoded frames from the encode threads; clones go to the same transport.
+///
+/// Never blocks: a participant whose queue is full skips to the next key frame.
+#[derive(Clone)]
+pub struct MediaSender(Arc<dyn Fn(EncodedFrame) + Send + Sync>);
+
+impl MediaSender {
+    /// A sender that calls `send` from whatever thread encodes.
+    pub fn new(send: impl Fn(EncodedFrame) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(send))
+    }
+
+    /// Hands over one frame for every participant.
+    pub fn send(&self, frame: EncodedFrame) {
+        (self.0)(frame);
+    }
+}
+
+/// Carries encoded media between this participant and the others of one room.
+///
+/// All calls return at once; what they lead to comes as a [`TransportEvent`]. Instants are on the
+/// monotonic clock.
+pub trait Transport: Send {
+    /// Where the encode threads put their frames.
+    fn media(&self) -> MediaSender;
+
+    /// New servers or credentials, for connections made or restarted from now on.
+    fn configure(&mut self, config: TransportConfig);
+
+    /// Makes a connection before its participant is known: gathers, and tells its offer.
+    fn prepare_offer(&mut self);
+
+    /// The prepared connection belongs to `peer`, who has answered our knock. Signals without a
+    /// participant go nowhere after this.
+    fn adopt_prepared(&mut self, peer: &PeerId);
+
+    /// A signal from a participant. The first offer from an unknown one makes a connection; its
+    /// answer and candidates come as [`TransportEvent::Signal`].
+    fn handle_signal(&mut self, from: &PeerId, signal: Signal);
+
+    /// Asks a participant for a key frame of its camera (PLI).
+    fn request_keyframe(&mut self, peer: &PeerId);
+
+    /// Looks for a new path to a participant while the old one stays in use as long as it can.
+    fn restart_ice(&mut self, peer: &PeerId);
+
+    /// Ends the connection to a participant who left.
+    fn remove(&mut self, peer: &PeerId);
+
+    /// Asks for the statistics of every connection.
+    fn request_stats(&mut self, now: Instant);
+
+    /// Ends everything; gives up waiting at `deadline`.
+    fn close(&mut self, deadline: Instant) -> impl Future<Output = ()> + Send;
+}
