@@ -49,6 +49,17 @@ pub enum Command {
         /// Whether newcomers need consent.
         admission: Admission,
     },
+    /// Opens a room whose server and name are given (a script's callee; a new call of the window
+    /// becomes this once its link is made).
+    Open {
+        /// Where, and which room.
+        link: Link,
+        /// Whether newcomers need consent.
+        admission: Admission,
+    },
+    /// Reaches the server of a link and gathers candidates, so that a later `Join` of the same link
+    /// needs no more than the knock. Nothing is told to the room.
+    Prepare(Link),
     /// Knocks at the room of a link.
     Join(Link),
     /// Lets a visitor in.

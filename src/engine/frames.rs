@@ -18,7 +18,7 @@ pub enum FrameKey {
     Remote(PeerId),
 }
 
-type Waker = dyn Fn(&FrameKey) + Send + Sync;
+type Watcher = dyn Fn(&FrameKey, &VideoFrame) + Send + Sync;
 
 /// Looks up pictures. The window is drawn from this in tests too.
 pub trait FrameLookup {
@@ -30,7 +30,7 @@ pub trait FrameLookup {
 #[derive(Clone, Default)]
 pub struct FrameSlots {
     slots: Arc<RwLock<HashMap<FrameKey, VideoFrame>>>,
-    waker: Arc<RwLock<Option<Box<Waker>>>>,
+    watcher: Arc<RwLock<Option<Box<Watcher>>>>,
 }
 
 impl FrameSlots {
@@ -39,23 +39,23 @@ impl FrameSlots {
         Self::default()
     }
 
-    /// Calls `waker` from the decoding or capturing thread after each new picture. It must not block.
-    pub fn on_new_frame(&self, waker: impl Fn(&FrameKey) + Send + Sync + 'static) {
-        *self.waker.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(waker));
+    /// Calls `watcher` from the decoding or capturing thread with each new picture: a window wakes
+    /// up, a script writes its log. It must not block.
+    pub fn on_new_frame(&self, watcher: impl Fn(&FrameKey, &VideoFrame) + Send + Sync + 'static) {
+        *self.watcher.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(watcher));
     }
 
     /// Replaces the picture of a track.
     pub fn put(&self, key: &FrameKey, frame: VideoFrame) {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        match slots.get_mut(key) {
-            Some(slot) => *slot = frame,
-            None => {
-                slots.insert(key.clone(), frame);
-            }
-        }
+        let replaced = match slots.get_mut(key) {
+            Some(slot) => Some(std::mem::replace(slot, frame.clone())),
+            None => slots.insert(key.clone(), frame.clone()),
+        };
         drop(slots);
-        if let Some(waker) = &*self.waker.read().unwrap_or_else(PoisonError::into_inner) {
-            waker(key);
+        drop(replaced);
+        if let Some(watcher) = &*self.watcher.read().unwrap_or_else(PoisonError::into_inner) {
+            watcher(key, &frame);
         }
     }
 
