@@ -93,7 +93,7 @@ identifier! {
 /// One message on the wire.
 ///
 /// Control messages (`hello`, `welcome`, `resume`, `resumed`, `ping`, `pong`, `ack`, `bye`, and
-/// fatal errors) carry no `s`; all others are numbered from 1 without gaps per direction, kept by
+/// `resume.token`, `drain` and fatal errors) carry no `s`; all others are numbered from 1 without gaps per direction, kept by
 /// the sender until acknowledged, and sent again after a resume.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Envelope {
@@ -256,8 +256,10 @@ pub enum DeclineReason {
     Declined,
     /// The person is in another call.
     Busy,
-    /// Nobody answered.
+    /// Nobody answered, or everybody inside has left.
     NoAnswer,
+    /// The last place was taken while the knock was waiting.
+    Full,
 }
 
 /// From the application to the server.
@@ -277,7 +279,7 @@ pub enum ClientMessage {
     /// First message on a socket that takes over a session.
     #[serde(rename = "resume")]
     Resume {
-        /// From `welcome` or `resumed`.
+        /// The latest one from `welcome`, `resumed` or `resume.token`.
         token: String,
         /// Highest sequence number received from the server.
         last: u64,
@@ -477,8 +479,19 @@ pub enum ServerMessage {
     Resumed {
         /// Replaces the earlier token.
         resume: String,
-        /// Highest sequence number received from the client.
+        /// Highest sequence number received from the client; 0 if `fresh`.
         last: u64,
+        /// The server was restarted and knows the session only from its token: both directions
+        /// count from 1 again, and the client numbers what was unacknowledged anew. Peer id, room
+        /// and membership are as before; the server's copy of [`MediaState`] and knocks are lost.
+        #[serde(default)]
+        fresh: bool,
+    },
+    /// Replaces the earlier token: what it says about the session has changed.
+    #[serde(rename = "resume.token")]
+    ResumeToken {
+        /// The token to resume with from now on.
+        resume: String,
     },
     /// Ends the session.
     #[serde(rename = "bye")]
@@ -655,6 +668,7 @@ impl Message for ServerMessage {
     const TYPES: &'static [&'static str] = &[
         "welcome",
         "resumed",
+        "resume.token",
         "bye",
         "ping",
         "pong",
@@ -683,6 +697,7 @@ impl Message for ServerMessage {
         match self {
             M::Welcome { .. }
             | M::Resumed { .. }
+            | M::ResumeToken { .. }
             | M::Bye { .. }
             | M::Ping
             | M::Pong
