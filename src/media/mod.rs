@@ -11,9 +11,15 @@
 //! participants there are. The seam to the network lies below the encoder, so that one encode
 //! serves every receiver.
 
+pub mod capture;
+pub mod codec;
 pub mod encoded;
 pub mod frame;
 pub mod latest;
+pub mod marker;
+pub mod source;
+pub mod stats;
+pub mod worker;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,0 +1,3 @@
+//! Codecs: thin, safe, and without any idea of threads, channels or clocks.
+
+pub mod vp8;

@@ -1,0 +1,5 @@
+//! Where pictures and sound come from.
+
+pub mod pace;
+pub mod pattern;
+pub mod y4m;
