@@ -11,6 +11,7 @@
 //! `rtc::webrtc` may name the crate of that name; everything else speaks through
 //! [`engine`](self::engine).
 
+pub mod pacer;
 pub mod stats;
 
 use std::sync::Arc;
