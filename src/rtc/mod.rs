@@ -11,8 +11,19 @@
 //! `rtc::webrtc` may name the crate of that name; everything else speaks through
 //! [`engine`](self::engine).
 
+pub mod engine;
+pub mod mesh;
+pub mod negotiation;
 pub mod pacer;
+pub mod packetizer;
+mod peer;
+mod recovery;
+pub mod sdp;
+pub mod sender;
 pub mod stats;
+#[cfg(test)]
+mod tests;
+pub mod webrtc;
 
 use std::sync::Arc;
 use std::time::Instant;

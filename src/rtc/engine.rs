@@ -1,0 +1,381 @@
+//! What a participant's connection needs of a WebRTC engine, and no more.
+//!
+//! The seam lies at SDP text, RTP packets and raw RTCP: a second engine is one folder that
+//! implements [`Engine`] and [`Connection`]. Which participant a connection belongs to, when to
+//! offer and when to restart is decided above; gathering, checks, DTLS, SRTP, NACK and feedback are
+//! the engine's. Instants are on the monotonic clock.
+//!
+//! ```text
+//!  peer ──offer/answer/candidate/send──▶ Connection ──▶ network
+//!  peer ◀──────────Event (bounded)────── Connection ◀── network
+//!  receivers ◀── PacketSinks (bounded) ──┘    │
+//!  accounting ◀── WireTap (every packet) ─────┤
+//!  estimate   ◀── Estimator (feedback) ───────┘
+//! ```
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use signaling_protocol::IceServer;
+use tokio::sync::mpsc;
+
+use super::{DtlsState, IcePolicy, IceState, SelectedPair, stats};
+use crate::media::encoded::TrackKind;
+use crate::media::{RemotePacket, SenderReport};
+use crate::units::Bitrate;
+
+/// Events on their way from the engine to the peer. A connection makes a few dozen while it is set
+/// up and a few a second later; when the peer is stuck for so long that this is full, the newest
+/// are lost and logged.
+pub const EVENTS: usize = 512;
+
+/// Packets of one track on their way to its receiver: about a second of 4 Mbit/s video. When full,
+/// the newest are dropped and counted, as if the network had lost them.
+pub const PACKETS: usize = 512;
+
+/// Why an engine did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// No socket could be opened, or the engine could not be set up.
+    #[error("no connection could be set up: {0}")]
+    Setup(String),
+    /// A description or candidate of the other side cannot be used.
+    #[error("the other side sent a {what} that cannot be used: {reason}")]
+    Refused {
+        /// `offer`, `answer` or `candidate`.
+        what: &'static str,
+        /// What the engine says.
+        reason: String,
+    },
+    /// The engine could not do it now.
+    #[error("the connection cannot {what}: {reason}")]
+    Failed {
+        /// A verb.
+        what: &'static str,
+        /// What the engine says.
+        reason: String,
+    },
+}
+
+/// Makes connections.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// A connection with sockets, that has not offered or gathered anything yet.
+    async fn open(&self, setup: Setup, events: EventSender) -> Result<Box<dyn Connection>, EngineError>;
+}
+
+/// Everything a connection is made of.
+pub struct Setup {
+    /// STUN and TURN servers.
+    pub ice_servers: Vec<IceServer>,
+    /// Which candidates may be used.
+    pub ice_policy: IcePolicy,
+    /// Which of this computer's addresses to use.
+    pub addresses: Addresses,
+    /// Whether there is a video track besides the audio track.
+    pub video: bool,
+    /// Where received packets go.
+    pub sinks: PacketSinks,
+    /// Counts what passes.
+    pub tap: Box<dyn WireTap>,
+    /// Says how much the path carries.
+    pub estimator: Box<dyn Estimator>,
+}
+
+/// Which of this computer's addresses a connection uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Addresses {
+    /// All but loopback and link-local; loopback only when there is nothing else.
+    #[default]
+    Interfaces,
+    /// Those of `Interfaces`, and loopback.
+    WithLoopback,
+    /// These.
+    Only(Vec<IpAddr>),
+}
+
+/// A candidate of the other side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The `candidate:` attribute, without `a=`.
+    pub candidate: String,
+    /// The media identification it belongs to.
+    pub mid: Option<String>,
+    /// The username fragment of its ICE generation.
+    pub ufrag: Option<String>,
+}
+
+/// An RTP packet to send; the engine adds SSRC, payload type and extensions.
+#[derive(Clone, Debug)]
+pub struct OutgoingPacket {
+    /// Microphone or camera.
+    pub kind: TrackKind,
+    /// RTP sequence number.
+    pub sequence: u16,
+    /// RTP timestamp.
+    pub timestamp: u32,
+    /// RTP marker bit.
+    pub marker: bool,
+    /// RTP payload.
+    pub payload: Bytes,
+}
+
+/// The content of a sender report (RFC 3550 section 6.4.1); the engine adds the SSRC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutgoingReport {
+    /// Microphone or camera.
+    pub kind: TrackKind,
+    /// The wall clock as time since the NTP epoch.
+    pub ntp: Duration,
+    /// The RTP timestamp of what was captured at `ntp`.
+    pub rtp: u32,
+    /// RTP packets sent so far, without retransmissions.
+    pub packets: u32,
+    /// RTP payload bytes sent so far.
+    pub octets: u32,
+}
+
+/// One connection to one participant. All calls return soon; none waits for the network.
+#[async_trait]
+pub trait Connection: Send + Sync {
+    /// Makes an offer and applies it locally; candidates known so far are in it after
+    /// [`Event::Gathered`]. `Restart::Ice` begins a new ICE generation.
+    async fn offer(&self, restart: Restart) -> Result<String, EngineError>;
+
+    /// The pending or current local description, with the candidates gathered so far.
+    async fn local_description(&self) -> Option<String>;
+
+    /// Applies an offer of the other side, answers, and applies the answer.
+    async fn answer(&self, offer: &str) -> Result<String, EngineError>;
+
+    /// Applies the answer of the other side.
+    async fn accept(&self, answer: &str) -> Result<(), EngineError>;
+
+    /// Takes the pending local offer back.
+    async fn rollback(&self) -> Result<(), EngineError>;
+
+    /// Uses a candidate of the other side. Only after a remote description.
+    async fn add_candidate(&self, candidate: &Candidate) -> Result<(), EngineError>;
+
+    /// Other servers or credentials. A local offer that still waits for its answer gathers from
+    /// the new ones at once.
+    async fn configure(&self, servers: &[IceServer], policy: IcePolicy) -> Result<(), EngineError>;
+
+    /// Sends one packet of a track.
+    async fn send(&self, packet: OutgoingPacket) -> Result<(), EngineError>;
+
+    /// Sends a sender report.
+    async fn report(&self, report: OutgoingReport) -> Result<(), EngineError>;
+
+    /// Asks for a key frame (PLI). Does nothing before the first video packet.
+    async fn request_keyframe(&self) -> Result<(), EngineError>;
+
+    /// The path in use.
+    async fn selected_pair(&self, now: Instant) -> Option<SelectedPair>;
+
+    /// W3C webrtc-stats dictionaries, as far as the engine knows them.
+    async fn stats(&self, now: Instant) -> stats::Report;
+
+    /// Ends it; the other side is told if it can be reached.
+    async fn close(&self);
+}
+
+/// Whether an offer begins a new ICE generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// The path stays.
+    No,
+    /// New credentials, new candidates, new checks.
+    Ice,
+}
+
+/// What happens in a connection.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A local candidate.
+    Candidate(Candidate),
+    /// No more local candidates of this ICE generation.
+    Gathered {
+        /// Its username fragment.
+        ufrag: Option<String>,
+    },
+    /// ICE state.
+    Ice(IceState),
+    /// DTLS state.
+    Dtls(DtlsState),
+    /// The first packet of a track has come.
+    TrackStarted(TrackKind),
+    /// A sender report has come.
+    SenderReport(SenderReport),
+    /// The other side wants a key frame (PLI or FIR).
+    KeyframeWanted,
+    /// The estimate changed.
+    Target {
+        /// What the path carries.
+        bitrate: Bitrate,
+        /// Share of packets lost, 0.0 to 1.0.
+        loss: f32,
+    },
+    /// Something cannot be used; one sentence.
+    Problem(String),
+    /// The engine is gone without having been closed; nothing comes any more.
+    Ended,
+}
+
+/// The way for events out of an engine. Cheap to clone; never blocks.
+#[derive(Clone, Debug)]
+pub struct EventSender(mpsc::Sender<Event>);
+
+impl EventSender {
+    /// A bounded channel for the events of one connection.
+    pub fn channel() -> (Self, mpsc::Receiver<Event>) {
+        let (sender, receiver) = mpsc::channel(EVENTS);
+        (Self(sender), receiver)
+    }
+
+    /// Tells the peer.
+    pub fn send(&self, event: Event) {
+        if let Err(mpsc::error::TrySendError::Full(event)) = self.0.try_send(event) {
+            tracing::error!(?event, "an event of a connection is lost: its peer does not read");
+        }
+    }
+}
+
+/// Where the packets of a participant's tracks go, whatever connection they come by.
+#[derive(Clone, Debug)]
+pub struct PacketSinks {
+    audio: mpsc::Sender<RemotePacket>,
+    video: mpsc::Sender<RemotePacket>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl PacketSinks {
+    /// The sinks with their receivers, audio and video.
+    pub fn channels() -> (Self, mpsc::Receiver<RemotePacket>, mpsc::Receiver<RemotePacket>) {
+        let (audio, audio_packets) = mpsc::channel(PACKETS);
+        let (video, video_packets) = mpsc::channel(PACKETS);
+        (Self { audio, video, dropped: Arc::default() }, audio_packets, video_packets)
+    }
+
+    /// Hands over one packet; drops and counts it when its receiver is too slow.
+    pub fn put(&self, packet: RemotePacket) {
+        let sink = match packet.kind {
+            TrackKind::Audio => &self.audio,
+            TrackKind::Video => &self.video,
+        };
+        if sink.try_send(packet).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Packets that nobody took.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// Which way a packet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// To the network.
+    Sent,
+    /// From the network.
+    Received,
+}
+
+/// What accounting needs to know of an RTP packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RtpFacts {
+    /// Microphone or camera.
+    pub kind: TrackKind,
+    /// Synchronisation source.
+    pub ssrc: u32,
+    /// Sequence number.
+    pub sequence: u16,
+    /// RTP timestamp.
+    pub timestamp: u32,
+    /// Marker bit.
+    pub marker: bool,
+    /// Bytes of header and extensions.
+    pub header_len: usize,
+    /// Bytes of payload, padding included.
+    pub payload_len: usize,
+    /// Sent before under the same sequence number.
+    pub retransmission: bool,
+}
+
+/// Sees every packet of one connection next to the network, sent ones after everything else.
+pub trait WireTap: Send + Sync {
+    /// An RTP packet passes.
+    fn rtp(&mut self, now: Instant, direction: Direction, packet: &RtpFacts);
+
+    /// An RTCP packet passes: a compound packet in the clear (RFC 3550 section 6.1).
+    fn rtcp(&mut self, now: Instant, direction: Direction, compound: &[u8]);
+}
+
+/// What became of a packet that we sent, by the other side's feedback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketFate {
+    /// Transport-wide sequence number.
+    pub sequence: u16,
+    /// Bytes of RTP header and payload.
+    pub size: usize,
+    /// When it left.
+    pub sent_at: Instant,
+    /// When it arrived, on the other side's clock (arbitrary zero); `None` when it was lost.
+    pub arrived_at: Option<Duration>,
+}
+
+/// Estimates what the path carries. Told everything, asks no clock.
+pub trait Estimator: Send + Sync {
+    /// A packet left.
+    fn on_sent(&mut self, now: Instant, size: usize) {
+        let _ = (now, size);
+    }
+
+    /// Feedback came, in sending order.
+    fn on_feedback(&mut self, now: Instant, packets: &[PacketFate]);
+
+    /// The time given by [`Estimator::poll_timeout`] has come.
+    fn handle_timeout(&mut self, now: Instant);
+
+    /// When it wants to be woken; must lie after the `now` of the last call.
+    fn poll_timeout(&self) -> Option<Instant>;
+
+    /// What may be sent, all tracks together.
+    fn target(&self) -> Bitrate;
+
+    /// Share of our packets lost lately, 0.0 to 1.0.
+    fn loss(&self) -> f32;
+}
+
+/// Counts nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoTap;
+
+impl WireTap for NoTap {
+    fn rtp(&mut self, _: Instant, _: Direction, _: &RtpFacts) {}
+    fn rtcp(&mut self, _: Instant, _: Direction, _: &[u8]) {}
+}
+
+/// Always the same rate.
+#[derive(Clone, Copy, Debug)]
+pub struct FixedRate(pub Bitrate);
+
+impl Estimator for FixedRate {
+    fn on_feedback(&mut self, _: Instant, _: &[PacketFate]) {}
+    fn handle_timeout(&mut self, _: Instant) {}
+    fn poll_timeout(&self) -> Option<Instant> {
+        None
+    }
+    fn target(&self) -> Bitrate {
+        self.0
+    }
+    fn loss(&self) -> f32 {
+        0.0
+    }
+}

@@ -1,0 +1,253 @@
+//! Every participant directly: one connection each, one encode for all.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use signaling_protocol::PeerId;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::engine::{Addresses, Engine, Estimator, FixedRate, NoTap, WireTap};
+use super::packetizer::Packetizer;
+use super::peer::{self, Command};
+use super::sender::FrameQueue;
+use super::{MediaSender, Signal, Transport, TransportConfig, TransportEvent};
+use crate::units::Bitrate;
+
+/// What watches one connection.
+pub struct Monitors {
+    /// Counts packets.
+    pub tap: Box<dyn WireTap>,
+    /// Estimates what the path carries.
+    pub estimator: Box<dyn Estimator>,
+}
+
+impl Monitors {
+    /// Nothing is counted, and 2 Mbit/s is what every path carries.
+    pub fn none(_: &TransportConfig) -> Self {
+        Self { tap: Box::new(NoTap), estimator: Box::new(FixedRate(Bitrate::from_kbps(2_000))) }
+    }
+}
+
+/// Makes the monitors of a connection.
+pub type MakeMonitors = Arc<dyn Fn(&TransportConfig) -> Monitors + Send + Sync>;
+
+/// What a mesh is made with.
+pub struct Options {
+    /// Makes connections.
+    pub engine: Arc<dyn Engine>,
+    /// Which of this computer's addresses to use.
+    pub addresses: Addresses,
+    /// What watches connections.
+    pub monitors: MakeMonitors,
+}
+
+impl Options {
+    /// The `webrtc` crate's connections over all interfaces.
+    pub fn new() -> Self {
+        Self {
+            engine: Arc::new(super::webrtc::CrateEngine),
+            addresses: Addresses::default(),
+            monitors: Arc::new(Monitors::none),
+        }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Where the encode threads find the participants.
+type Queues = Arc<Mutex<Vec<(u64, FrameQueue)>>>;
+
+struct PeerHandle {
+    number: u64,
+    commands: mpsc::Sender<Command>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// See the module.
+pub struct Mesh {
+    options: Arc<Options>,
+    config: TransportConfig,
+    runtime: Handle,
+    events: mpsc::Sender<TransportEvent>,
+    prepared: Option<PeerHandle>,
+    peers: BTreeMap<PeerId, PeerHandle>,
+    ending: Vec<JoinHandle<()>>,
+    queues: Queues,
+    media: MediaSender,
+    made: u64,
+}
+
+impl Mesh {
+    /// A mesh without participants that tells `events`. Its tasks run on `runtime`. The receiver
+    /// of `events` must be read: peers wait when it is full.
+    pub fn new(
+        options: Options,
+        config: TransportConfig,
+        runtime: Handle,
+        events: mpsc::Sender<TransportEvent>,
+    ) -> Self {
+        let queues = Queues::default();
+        let packetizer = Mutex::new(Packetizer::new(getrandom::u32().unwrap_or_default() as u16));
+        let media = {
+            let queues = queues.clone();
+            MediaSender::new(move |frame| {
+                let split = packetizer.lock().unwrap_or_else(PoisonError::into_inner).split(frame);
+                let Some(packets) = split.map(Arc::new) else { return };
+                for (_, queue) in queues.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                    queue.put(&packets);
+                }
+            })
+        };
+        Self {
+            options: Arc::new(options),
+            config,
+            runtime,
+            events,
+            prepared: None,
+            peers: BTreeMap::new(),
+            ending: Vec::new(),
+            queues,
+            media,
+            made: 0,
+        }
+    }
+
+    fn spawn(&mut self, id: Option<PeerId>) -> PeerHandle {
+        self.made += 1;
+        let number = self.made;
+        let (commands, receiver) = mpsc::channel(peer::COMMANDS);
+        let (queue, frames) = FrameQueue::new();
+        let stop = CancellationToken::new();
+        let parts = peer::Parts {
+            id,
+            config: self.config.clone(),
+            options: self.options.clone(),
+            commands: receiver,
+            frames,
+            events: self.events.clone(),
+            stop: stop.clone(),
+        };
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner).push((number, queue));
+        let task = self.runtime.spawn(peer::run(parts));
+        PeerHandle { number, commands, stop, task }
+    }
+
+    /// Stops a peer; its task goes on until the connection is closed.
+    fn end(&mut self, handle: PeerHandle) {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner).retain(|(number, _)| *number != handle.number);
+        handle.stop.cancel();
+        self.ending.retain(|task| !task.is_finished());
+        self.ending.push(handle.task);
+    }
+
+    fn ask(handle: &PeerHandle, command: Command) {
+        if handle.commands.try_send(command).is_err() {
+            tracing::error!("a call to a connection is lost: it does not answer");
+        }
+    }
+
+    fn handles(&self) -> impl Iterator<Item = &PeerHandle> {
+        self.peers.values().chain(&self.prepared)
+    }
+}
+
+impl Transport for Mesh {
+    fn media(&self) -> MediaSender {
+        self.media.clone()
+    }
+
+    fn configure(&mut self, config: TransportConfig) {
+        self.config = config;
+        for handle in self.handles() {
+            Self::ask(handle, Command::Configure(self.config.clone()));
+        }
+    }
+
+    fn prepare_offer(&mut self) {
+        if let Some(old) = self.prepared.take() {
+            self.end(old);
+        }
+        let handle = self.spawn(None);
+        Self::ask(&handle, Command::Offer);
+        self.prepared = Some(handle);
+    }
+
+    fn adopt_prepared(&mut self, peer: &PeerId) {
+        let Some(handle) = self.prepared.take() else {
+            tracing::error!(%peer, "no connection was prepared");
+            return;
+        };
+        Self::ask(&handle, Command::Adopt(peer.clone()));
+        if let Some(old) = self.peers.insert(peer.clone(), handle) {
+            self.end(old);
+        }
+    }
+
+    fn handle_signal(&mut self, from: &PeerId, signal: Signal) {
+        if !self.peers.contains_key(from) {
+            if matches!(signal, Signal::Description { kind: super::DescriptionKind::Answer, .. }) {
+                tracing::debug!(%from, "an answer from somebody unknown is ignored");
+                return;
+            }
+            let handle = self.spawn(Some(from.clone()));
+            self.peers.insert(from.clone(), handle);
+        }
+        if let Some(handle) = self.peers.get(from) {
+            Self::ask(handle, Command::Signal(signal));
+        }
+    }
+
+    fn request_keyframe(&mut self, peer: &PeerId) {
+        if let Some(handle) = self.peers.get(peer) {
+            Self::ask(handle, Command::Keyframe);
+        }
+    }
+
+    fn restart_ice(&mut self, peer: &PeerId) {
+        if let Some(handle) = self.peers.get(peer) {
+            Self::ask(handle, Command::Restart);
+        }
+    }
+
+    fn remove(&mut self, peer: &PeerId) {
+        if let Some(handle) = self.peers.remove(peer) {
+            self.end(handle);
+        }
+    }
+
+    fn request_stats(&mut self, now: Instant) {
+        for handle in self.handles() {
+            Self::ask(handle, Command::Stats(now));
+        }
+    }
+
+    async fn close(&mut self, deadline: Instant) {
+        let peers = std::mem::take(&mut self.peers);
+        for handle in peers.into_values().chain(self.prepared.take()).collect::<Vec<_>>() {
+            self.end(handle);
+        }
+        for mut task in std::mem::take(&mut self.ending) {
+            if tokio::time::timeout_at(deadline.into(), &mut task).await.is_err() {
+                tracing::warn!("a connection did not close in time");
+                task.abort();
+            }
+        }
+    }
+}
+
+impl Drop for Mesh {
+    fn drop(&mut self) {
+        for handle in self.handles() {
+            handle.stop.cancel();
+        }
+    }
+}

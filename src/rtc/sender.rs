@@ -1,0 +1,270 @@
+//! Our tracks towards one participant: what may leave now, and with which RTP numbers.
+//!
+//! ```text
+//!  encode threads ─▶ FrameQueue (½ s, skips to a key frame) ─▶ Outbound (gate, numbers) ─▶ engine
+//! ```
+//!
+//! Nothing leaves before the path is secured; pictures begin with a key frame. Payloads are shared
+//! between participants; sequence numbers and counters are this participant's own, and have no
+//! holes, whatever was skipped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::engine::{OutgoingPacket, OutgoingReport};
+use super::packetizer::Packets;
+use crate::media::encoded::TrackKind;
+
+/// Frames from the encode threads to one participant: half a second of 30 pictures and 50 packets
+/// of sound a second. When full, sound is dropped, and pictures up to the next key frame.
+pub const QUEUE: usize = 40;
+
+/// Seconds from the NTP epoch (1900) to the Unix epoch (RFC 5905 figure 4).
+const NTP_EPOCH: Duration = Duration::from_secs(2_208_988_800);
+
+/// What a queue has not let through.
+#[derive(Debug, Default)]
+struct QueueState {
+    skipping: AtomicBool,
+    keyframe_needed: AtomicBool,
+    dropped: AtomicU64,
+}
+
+/// The encode threads' end; clones go to the same participant.
+#[derive(Clone, Debug)]
+pub struct FrameQueue {
+    frames: mpsc::Sender<Arc<Packets>>,
+    state: Arc<QueueState>,
+}
+
+/// The participant's end.
+#[derive(Debug)]
+pub struct FrameSource {
+    frames: mpsc::Receiver<Arc<Packets>>,
+    state: Arc<QueueState>,
+}
+
+impl FrameQueue {
+    /// An empty queue.
+    pub fn new() -> (Self, FrameSource) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let state = Arc::new(QueueState::default());
+        (Self { frames: sender, state: state.clone() }, FrameSource { frames: receiver, state })
+    }
+
+    /// Hands one frame over without waiting. One thread a track calls it.
+    pub fn put(&self, frame: &Arc<Packets>) {
+        let video = frame.kind == TrackKind::Video;
+        if video && self.state.skipping.load(Ordering::Relaxed) && !frame.keyframe {
+            self.state.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let full = self.frames.try_send(frame.clone()).is_err();
+        if full {
+            self.state.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        if video {
+            if full && !self.state.skipping.swap(true, Ordering::Relaxed) {
+                self.state.keyframe_needed.store(true, Ordering::Relaxed);
+            }
+            if !full {
+                self.state.skipping.store(false, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl FrameSource {
+    /// The next frame; `None` when nobody will put one any more.
+    pub async fn next(&mut self) -> Option<Arc<Packets>> {
+        self.frames.recv().await
+    }
+
+    /// Whether pictures were skipped since the last call, so that a key frame is needed.
+    pub fn take_keyframe_needed(&self) -> bool {
+        self.state.keyframe_needed.swap(false, Ordering::Relaxed)
+    }
+
+    /// Frames that found the queue full.
+    pub fn dropped(&self) -> u64 {
+        self.state.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// Numbers of one track.
+#[derive(Clone, Copy, Debug)]
+struct Track {
+    sequence: u16,
+    packets: u32,
+    octets: u32,
+    /// RTP time and capture time of the last frame.
+    last: Option<(u32, Instant)>,
+}
+
+/// What pictures may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    /// Nothing may leave.
+    Closed,
+    /// Sound, and the next key frame.
+    AwaitKeyframe,
+    /// Everything.
+    Open,
+}
+
+/// Both tracks towards one participant.
+#[derive(Debug)]
+pub struct Outbound {
+    audio: Track,
+    video: Track,
+    gate: Gate,
+}
+
+impl Outbound {
+    /// With random first sequence numbers (RFC 3550 section 5.1).
+    pub fn new(audio: u16, video: u16) -> Self {
+        let track = |sequence| Track { sequence, packets: 0, octets: 0, last: None };
+        Self { audio: track(audio), video: track(video), gate: Gate::Closed }
+    }
+
+    /// The path is secured. Pictures begin with the next key frame.
+    pub fn open(&mut self) {
+        self.gate = Gate::AwaitKeyframe;
+    }
+
+    /// There is no path.
+    pub fn close(&mut self) {
+        self.gate = Gate::Closed;
+    }
+
+    /// Pictures were skipped; the next one that helps is a key frame.
+    pub fn skip_to_keyframe(&mut self) {
+        if self.gate == Gate::Open {
+            self.gate = Gate::AwaitKeyframe;
+        }
+    }
+
+    /// Whether a frame may leave now.
+    pub fn admits(&mut self, frame: &Packets) -> bool {
+        match (self.gate, frame.kind) {
+            (Gate::Closed, TrackKind::Audio | TrackKind::Video) => false,
+            (Gate::AwaitKeyframe | Gate::Open, TrackKind::Audio) | (Gate::Open, TrackKind::Video) => true,
+            (Gate::AwaitKeyframe, TrackKind::Video) => {
+                if frame.keyframe {
+                    self.gate = Gate::Open;
+                }
+                frame.keyframe
+            }
+        }
+    }
+
+    /// Numbers one payload of `frame`; call it in the order in which packets leave.
+    pub fn number(&mut self, frame: &Packets, index: usize) -> Option<OutgoingPacket> {
+        let payload = frame.payloads.get(index)?.clone();
+        let track = match frame.kind {
+            TrackKind::Audio => &mut self.audio,
+            TrackKind::Video => &mut self.video,
+        };
+        let sequence = track.sequence;
+        track.sequence = sequence.wrapping_add(1);
+        track.packets = track.packets.wrapping_add(1);
+        track.octets = track.octets.wrapping_add(payload.len() as u32);
+        track.last = Some((frame.time.rtp(), frame.captured_at));
+        Some(OutgoingPacket {
+            kind: frame.kind,
+            sequence,
+            timestamp: frame.time.rtp(),
+            marker: frame.kind == TrackKind::Video && index + 1 == frame.payloads.len(),
+            payload,
+        })
+    }
+
+    /// Sender reports of the tracks that have sent, given the wall clock (since the Unix epoch) at
+    /// `now`. They map RTP time to *capture* time, so that the receiver can play what happened
+    /// together together, whatever encoding took.
+    pub fn reports(&self, now: Instant, unix_now: Duration) -> impl Iterator<Item = OutgoingReport> {
+        [(TrackKind::Audio, self.audio), (TrackKind::Video, self.video)].into_iter().filter_map(move |(kind, track)| {
+            let (rtp, captured_at) = track.last?;
+            let ntp = (NTP_EPOCH + unix_now).checked_sub(now.saturating_duration_since(captured_at))?;
+            Some(OutgoingReport { kind, ntp, rtp, packets: track.packets, octets: track.octets })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::MediaTime;
+    use bytes::Bytes;
+
+    fn frame(kind: TrackKind, keyframe: bool, payloads: usize) -> Arc<Packets> {
+        Arc::new(Packets {
+            kind,
+            time: MediaTime { ticks: 3_000, clock_rate: 90_000 },
+            captured_at: crate::clock::now(),
+            keyframe,
+            payloads: vec![Bytes::from_static(b"12345"); payloads],
+        })
+    }
+
+    #[test]
+    fn nothing_leaves_before_the_path_is_secured_and_pictures_begin_with_a_key_frame() {
+        let mut outbound = Outbound::new(0, 0);
+        assert!(!outbound.admits(&frame(TrackKind::Audio, true, 1)));
+        assert!(!outbound.admits(&frame(TrackKind::Video, true, 1)));
+        outbound.open();
+        assert!(outbound.admits(&frame(TrackKind::Audio, true, 1)));
+        assert!(!outbound.admits(&frame(TrackKind::Video, false, 1)));
+        assert!(outbound.admits(&frame(TrackKind::Video, true, 1)));
+        assert!(outbound.admits(&frame(TrackKind::Video, false, 1)));
+    }
+
+    #[test]
+    fn sequence_numbers_have_no_holes_and_only_the_last_packet_of_a_picture_is_marked() {
+        let mut outbound = Outbound::new(7, u16::MAX);
+        let picture = frame(TrackKind::Video, true, 2);
+        let sound = frame(TrackKind::Audio, true, 1);
+        let packets = [
+            outbound.number(&picture, 0).unwrap(),
+            outbound.number(&sound, 0).unwrap(),
+            outbound.number(&picture, 1).unwrap(),
+        ];
+        assert_eq!(packets.each_ref().map(|p| (p.sequence, p.marker)), [(u16::MAX, false), (7, false), (0, true)]);
+        assert!(outbound.number(&picture, 2).is_none());
+    }
+
+    #[test]
+    fn reports_tell_the_capture_time_of_the_last_frame() {
+        let mut outbound = Outbound::new(0, 0);
+        let picture = frame(TrackKind::Video, true, 3);
+        for n in 0..3 {
+            outbound.number(&picture, n);
+        }
+        let now = picture.captured_at + Duration::from_millis(250);
+        let reports: Vec<_> = outbound.reports(now, Duration::from_secs(1_000)).collect();
+        assert_eq!(reports.len(), 1, "no sound was sent");
+        assert_eq!(reports[0].ntp, NTP_EPOCH + Duration::from_millis(999_750));
+        assert_eq!((reports[0].rtp, reports[0].packets, reports[0].octets), (3_000, 3, 15));
+    }
+
+    #[test]
+    fn a_full_queue_skips_to_the_next_key_frame_and_counts() {
+        let (queue, mut source) = FrameQueue::new();
+        for _ in 0..QUEUE {
+            queue.put(&frame(TrackKind::Video, false, 1));
+        }
+        assert!(!source.take_keyframe_needed());
+        queue.put(&frame(TrackKind::Video, false, 1));
+        assert!(source.take_keyframe_needed());
+        assert!(source.frames.try_recv().is_ok());
+        queue.put(&frame(TrackKind::Video, false, 1));
+        assert_eq!(source.dropped(), 2, "there is room again, but nothing that could be decoded");
+        queue.put(&frame(TrackKind::Video, true, 1));
+        assert!(source.frames.try_recv().is_ok());
+        queue.put(&frame(TrackKind::Video, false, 1));
+        assert_eq!(source.dropped(), 2);
+    }
+}

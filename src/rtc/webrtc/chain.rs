@@ -1,0 +1,409 @@
+//! What packets pass inside the crate on their way between network and tracks.
+//!
+//! ```text
+//!  network ─▶ Tap ─▶ estimator ─▶ TWCC numbers ─▶ NACK ─▶ TWCC feedback ─▶ receiver reports ─▶ Delivery
+//!  network ◀─ Tap ◀─ estimator ◀─ TWCC numbers ◀─ NACK ◀─────────────────────────────────── tracks
+//! ```
+//!
+//! [`Tap`] shows every packet to accounting and picks out what the peer must hear of (key-frame
+//! requests, sender reports). [`Delivery`] hands received media to the participant's sinks right
+//! here: the crate's own way loses packets that arrive before its track event was handled.
+//! Sender reports are written by the peer, who knows capture times.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ::rtc::interceptor::{
+    Attribute, BandwidthEstimator, CongestionControlBuilder, Interceptor, NackGeneratorBuilder,
+    NackResponderBuilder, Packet, PacketReport, ReceiverReportBuilder, Registry, Slot, StreamInfo, TaggedPacket,
+    TwccReceiverBuilder, TwccSenderBuilder,
+};
+use ::rtc::rtcp;
+use ::rtc::rtp;
+use ::rtc::sansio::Protocol;
+use ::rtc::shared::error::Error;
+use ::rtc::shared::marshal::MarshalSize;
+
+use super::codecs;
+use crate::media::encoded::TrackKind;
+use crate::media::{RemotePacket, SenderReport};
+use crate::rtc::engine::{
+    Direction, Estimator, Event, EventSender, PacketFate, PacketSinks, RtpFacts, WireTap,
+};
+use crate::units::Bitrate;
+
+/// How often the receiver looks for gaps: at the default of 100 ms a lost packet is a visible
+/// freeze, at 20 ms it is back within a round trip and a frame.
+const NACK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How often one packet is asked for. Ten times 20 ms covers round trips up to 200 ms; after that
+/// a key frame helps more.
+const MAX_NACKS: u16 = 10;
+
+/// How often feedback for the other side's estimator leaves (libwebrtc: 50 to 250 ms).
+const FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Estimates are told to the peer when they moved by this share, or after [`TARGET_INTERVAL`].
+const TARGET_STEP: f64 = 0.05;
+
+/// See [`TARGET_STEP`].
+const TARGET_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Next to the network: after everything else on the way out, before everything on the way in.
+const TAP: usize = 500;
+
+/// Next to the tracks.
+const DELIVERY: usize = 20_000;
+
+/// Facts that the chain learns and the connection needs.
+#[derive(Debug, Default)]
+pub struct Learned {
+    /// SSRC of the other side's video, 0 while unknown.
+    pub remote_video: AtomicU32,
+}
+
+/// What the chain of one connection works with.
+pub struct Parts {
+    /// Where received media goes.
+    pub sinks: PacketSinks,
+    /// Accounting.
+    pub tap: Box<dyn WireTap>,
+    /// Estimation.
+    pub estimator: Box<dyn Estimator>,
+    /// News for the peer.
+    pub events: EventSender,
+    /// News for the connection.
+    pub learned: Arc<Learned>,
+}
+
+/// All interceptors, in their places.
+pub fn registry(parts: Parts) -> Registry {
+    let estimator = SharedEstimator(Arc::new(Mutex::new(parts.estimator)));
+    let tap = Tap {
+        tap: parts.tap,
+        estimator: estimator.clone(),
+        events: parts.events.clone(),
+        kinds: HashMap::new(),
+        queue: Queues::default(),
+    };
+    let delivery = Delivery {
+        sinks: parts.sinks,
+        events: parts.events.clone(),
+        learned: parts.learned,
+        kinds: HashMap::new(),
+        started: [false; 2],
+        queue: Queues::default(),
+    };
+    let target = Targets { estimator, events: parts.events, told: None };
+    Registry::new()
+        .with(Slot::from(TAP), tap)
+        .with(Slot::CongestionControl, CongestionControlBuilder::new(target).build())
+        .with(Slot::TwccSender, TwccSenderBuilder::new().build())
+        .with(Slot::NackResponder, NackResponderBuilder::new().build())
+        .with(
+            Slot::NackGenerator,
+            NackGeneratorBuilder::new()
+                .with_interval(NACK_INTERVAL)
+                .with_max_nacks_per_packet(MAX_NACKS)
+                .build(),
+        )
+        .with(Slot::TwccReceiver, TwccReceiverBuilder::new().with_interval(FEEDBACK_INTERVAL).build())
+        .with(Slot::ReceiverReport, ReceiverReportBuilder::new().build())
+        .with(Slot::from(DELIVERY), delivery)
+}
+
+/// The chain polls what it has handed in; these are the two ends of a pass-through.
+#[derive(Default)]
+struct Queues {
+    read: VecDeque<TaggedPacket>,
+    write: VecDeque<TaggedPacket>,
+}
+
+/// Both the tap (departures) and the crate's feedback interceptor speak to one estimator. Both run
+/// under the connection's lock, so the mutex is never contended.
+#[derive(Clone)]
+struct SharedEstimator(Arc<Mutex<Box<dyn Estimator>>>);
+
+impl SharedEstimator {
+    fn lock(&self) -> MutexGuard<'_, Box<dyn Estimator>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Our estimator behind the crate's trait; tells the peer when the target moved.
+struct Targets {
+    estimator: SharedEstimator,
+    events: EventSender,
+    told: Option<(Instant, Bitrate)>,
+}
+
+impl Targets {
+    fn tell(&mut self, now: Instant) {
+        let (target, loss) = {
+            let estimator = self.estimator.lock();
+            (estimator.target(), estimator.loss())
+        };
+        let news = match self.told {
+            None => true,
+            Some((at, told)) => {
+                let moved = (target.as_bps() as f64 - told.as_bps() as f64).abs();
+                moved > told.as_bps() as f64 * TARGET_STEP
+                    || (target != told && now.saturating_duration_since(at) >= TARGET_INTERVAL)
+            }
+        };
+        if news {
+            self.told = Some((now, target));
+            self.events.send(Event::Target { bitrate: target, loss });
+        }
+    }
+}
+
+impl BandwidthEstimator for Targets {
+    fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) {
+        let fates: Vec<PacketFate> = reports
+            .iter()
+            .map(|report| PacketFate {
+                sequence: report.twcc_sequence_number,
+                size: report.size,
+                sent_at: report.departure,
+                arrived_at: report.arrival.filter(|_| report.arrived),
+            })
+            .collect();
+        self.estimator.lock().on_feedback(now, &fates);
+        self.tell(now);
+    }
+
+    fn target_bitrate(&self) -> f64 {
+        self.estimator.lock().target().as_bps() as f64
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        let due = self.estimator.lock().poll_timeout().is_some_and(|at| at <= now);
+        if due {
+            self.estimator.lock().handle_timeout(now);
+            self.tell(now);
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.estimator.lock().poll_timeout()
+    }
+}
+
+/// Next to the network.
+struct Tap {
+    tap: Box<dyn WireTap>,
+    estimator: SharedEstimator,
+    events: EventSender,
+    kinds: HashMap<u32, TrackKind>,
+    queue: Queues,
+}
+
+impl Tap {
+    fn rtp(&mut self, now: Instant, direction: Direction, packet: &rtp::Packet, retransmission: bool) {
+        let Some(kind) = self.kinds.get(&packet.header.ssrc).copied() else { return };
+        let facts = RtpFacts {
+            kind,
+            ssrc: packet.header.ssrc,
+            sequence: packet.header.sequence_number,
+            timestamp: packet.header.timestamp,
+            marker: packet.header.marker,
+            header_len: packet.header.marshal_size(),
+            payload_len: packet.payload.len(),
+            retransmission,
+        };
+        self.tap.rtp(now, direction, &facts);
+        if direction == Direction::Sent {
+            self.estimator.lock().on_sent(now, facts.header_len + facts.payload_len);
+        }
+    }
+
+    fn rtcp(&mut self, now: Instant, direction: Direction, packets: &[Box<dyn rtcp::Packet>]) {
+        if let Ok(compound) = rtcp::packet::marshal(packets) {
+            self.tap.rtcp(now, direction, &compound);
+        }
+    }
+
+    /// What the peer must hear of.
+    fn read_feedback(&self, packets: &[Box<dyn rtcp::Packet>]) {
+        use rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
+        use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+        let mut keyframe = false;
+        for packet in packets {
+            let packet = packet.as_any();
+            keyframe |= packet.is::<PictureLossIndication>() || packet.is::<FullIntraRequest>();
+            if let Some(report) = packet.downcast_ref::<rtcp::sender_report::SenderReport>()
+                && let Some(kind) = self.kinds.get(&report.ssrc).copied()
+            {
+                let report = SenderReport { kind, rtp: report.rtp_time, ntp: duration_of_ntp(report.ntp_time) };
+                self.events.send(Event::SenderReport(report));
+            }
+        }
+        if keyframe {
+            self.events.send(Event::KeyframeWanted);
+        }
+    }
+}
+
+/// RFC 3550 section 4: seconds in the upper half, a fraction of 2^32 in the lower.
+fn duration_of_ntp(ntp: u64) -> Duration {
+    let nanos = ((ntp & 0xffff_ffff) * 1_000_000_000) >> 32;
+    Duration::new(ntp >> 32, nanos as u32)
+}
+
+/// The inverse of [`duration_of_ntp`].
+pub fn ntp_of_duration(time: Duration) -> u64 {
+    let fraction = (u64::from(time.subsec_nanos()) << 32) / 1_000_000_000;
+    (time.as_secs() & 0xffff_ffff) << 32 | fraction
+}
+
+impl Protocol<TaggedPacket, TaggedPacket, ()> for Tap {
+    type Rout = TaggedPacket;
+    type Wout = TaggedPacket;
+    type Eout = ();
+    type Error = Error;
+    type Time = Instant;
+
+    fn handle_read(&mut self, packet: TaggedPacket) -> Result<(), Error> {
+        match &packet.message.packet {
+            Packet::Rtp(rtp) => self.rtp(packet.now, Direction::Received, rtp, false),
+            Packet::Rtcp(rtcp) => {
+                self.rtcp(packet.now, Direction::Received, rtcp);
+                self.read_feedback(rtcp);
+            }
+            _ => {}
+        }
+        self.queue.read.push_back(packet);
+        Ok(())
+    }
+
+    fn poll_read(&mut self) -> Option<TaggedPacket> {
+        self.queue.read.pop_front()
+    }
+
+    fn handle_write(&mut self, packet: TaggedPacket) -> Result<(), Error> {
+        match &packet.message.packet {
+            Packet::Rtp(rtp) => {
+                let again = packet.message.has(&Attribute::Retransmission);
+                self.rtp(packet.now, Direction::Sent, rtp, again);
+            }
+            Packet::Rtcp(rtcp) => self.rtcp(packet.now, Direction::Sent, rtcp),
+            _ => {}
+        }
+        self.queue.write.push_back(packet);
+        Ok(())
+    }
+
+    fn poll_write(&mut self) -> Option<TaggedPacket> {
+        self.queue.write.pop_front()
+    }
+}
+
+impl Interceptor for Tap {
+    fn bind_local_stream(&mut self, info: &StreamInfo) {
+        if let Some(kind) = codecs::kind_of(&info.mime_type) {
+            self.kinds.insert(info.ssrc, kind);
+        }
+    }
+
+    fn unbind_local_stream(&mut self, info: &StreamInfo) {
+        self.kinds.remove(&info.ssrc);
+    }
+
+    fn bind_remote_stream(&mut self, info: &StreamInfo) {
+        self.bind_local_stream(info);
+    }
+
+    fn unbind_remote_stream(&mut self, info: &StreamInfo) {
+        self.unbind_local_stream(info);
+    }
+}
+
+/// Next to the tracks.
+struct Delivery {
+    sinks: PacketSinks,
+    events: EventSender,
+    learned: Arc<Learned>,
+    kinds: HashMap<u32, TrackKind>,
+    started: [bool; 2],
+    queue: Queues,
+}
+
+impl Protocol<TaggedPacket, TaggedPacket, ()> for Delivery {
+    type Rout = TaggedPacket;
+    type Wout = TaggedPacket;
+    type Eout = ();
+    type Error = Error;
+    type Time = Instant;
+
+    fn handle_read(&mut self, packet: TaggedPacket) -> Result<(), Error> {
+        let Packet::Rtp(rtp) = packet.message.packet else {
+            self.queue.read.push_back(packet);
+            return Ok(());
+        };
+        let header = rtp.header;
+        let Some(kind) = self.kinds.get(&header.ssrc).copied() else { return Ok(()) };
+        let started = match kind {
+            TrackKind::Audio => &mut self.started[0],
+            TrackKind::Video => &mut self.started[1],
+        };
+        if !std::mem::replace(started, true) {
+            self.events.send(Event::TrackStarted(kind));
+        }
+        self.sinks.put(RemotePacket {
+            kind,
+            sequence: header.sequence_number,
+            timestamp: header.timestamp,
+            marker: header.marker,
+            ssrc: header.ssrc,
+            payload: rtp.payload,
+            arrived_at: packet.now,
+        });
+        Ok(())
+    }
+
+    fn poll_read(&mut self) -> Option<TaggedPacket> {
+        self.queue.read.pop_front()
+    }
+
+    fn handle_write(&mut self, packet: TaggedPacket) -> Result<(), Error> {
+        self.queue.write.push_back(packet);
+        Ok(())
+    }
+
+    fn poll_write(&mut self) -> Option<TaggedPacket> {
+        self.queue.write.pop_front()
+    }
+}
+
+impl Interceptor for Delivery {
+    fn bind_local_stream(&mut self, _: &StreamInfo) {}
+
+    fn unbind_local_stream(&mut self, _: &StreamInfo) {}
+
+    fn bind_remote_stream(&mut self, info: &StreamInfo) {
+        let Some(kind) = codecs::kind_of(&info.mime_type) else { return };
+        self.kinds.insert(info.ssrc, kind);
+        if kind == TrackKind::Video {
+            self.learned.remote_video.store(info.ssrc, Ordering::Relaxed);
+        }
+    }
+
+    fn unbind_remote_stream(&mut self, info: &StreamInfo) {
+        self.kinds.remove(&info.ssrc);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ntp_time_survives_the_wire_within_a_nanosecond() {
+        let time = Duration::new(3_900_000_000, 123_456_789);
+        let back = duration_of_ntp(ntp_of_duration(time));
+        assert!(time - back <= Duration::from_nanos(1), "{back:?}");
+    }
+}

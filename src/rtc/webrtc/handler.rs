@@ -1,0 +1,100 @@
+//! The crate's callbacks. They run on its driver, so they pass events on and do nothing else.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ::webrtc::peer_connection::{
+    PeerConnectionEventHandler, RTCIceConnectionState, RTCIceGatheringState, RTCPeerConnectionIceEvent,
+    RTCPeerConnectionState,
+};
+use async_trait::async_trait;
+
+use super::runtime::Path;
+use crate::rtc::engine::{Candidate, Event, EventSender};
+use crate::rtc::{DtlsState, IceState, sdp};
+
+/// What candidates need of the local description and the crate leaves out.
+#[derive(Debug, Default)]
+pub struct LocalFacts(Mutex<Facts>);
+
+#[derive(Clone, Debug, Default)]
+struct Facts {
+    mid: Option<String>,
+    ufrag: Option<String>,
+}
+
+impl LocalFacts {
+    /// Takes over what a local description says.
+    pub fn learn(&self, description: &str) {
+        let mut facts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        facts.mid = sdp::first_mid(description).map(str::to_owned);
+        facts.ufrag = sdp::ufrag(description).map(str::to_owned);
+    }
+
+    fn get(&self) -> Facts {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Turns callbacks into events.
+pub struct Handler {
+    events: EventSender,
+    path: Arc<Path>,
+    local: Arc<LocalFacts>,
+    secured: AtomicBool,
+}
+
+impl Handler {
+    /// `local` is kept up to date by the connection.
+    pub fn new(events: EventSender, path: Arc<Path>, local: Arc<LocalFacts>) -> Self {
+        Self { events, path, local, secured: AtomicBool::new(false) }
+    }
+}
+
+#[async_trait]
+impl PeerConnectionEventHandler for Handler {
+    async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
+        let Ok(init) = event.candidate.to_json() else { return };
+        if init.candidate.is_empty() {
+            return;
+        }
+        let Facts { mid, ufrag } = self.local.get();
+        self.events.send(Event::Candidate(Candidate { candidate: init.candidate, mid, ufrag }));
+    }
+
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        if state == RTCIceGatheringState::Complete {
+            self.events.send(Event::Gathered { ufrag: self.local.get().ufrag });
+        }
+    }
+
+    async fn on_ice_connection_state_change(&self, state: RTCIceConnectionState) {
+        let state = match state {
+            RTCIceConnectionState::New => IceState::New,
+            RTCIceConnectionState::Checking => IceState::Checking,
+            RTCIceConnectionState::Connected => IceState::Connected,
+            RTCIceConnectionState::Completed => IceState::Completed,
+            RTCIceConnectionState::Disconnected => IceState::Disconnected,
+            RTCIceConnectionState::Failed => IceState::Failed,
+            RTCIceConnectionState::Closed => IceState::Closed,
+            _ => return,
+        };
+        if matches!(state, IceState::Connected | IceState::Completed) {
+            self.path.choose();
+        }
+        self.events.send(Event::Ice(state));
+        if state == IceState::Connected && !self.secured.load(Ordering::Relaxed) {
+            self.events.send(Event::Dtls(DtlsState::Connecting));
+        }
+    }
+
+    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
+        match state {
+            RTCPeerConnectionState::Connected if !self.secured.swap(true, Ordering::Relaxed) => {
+                self.events.send(Event::Dtls(DtlsState::Connected));
+            }
+            RTCPeerConnectionState::Closed => self.events.send(Event::Dtls(DtlsState::Closed)),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! The engine over the `webrtc` crate; nothing outside this folder names it.
+//!
+//! Which of the crate's limits are worked around, where, and how each is tested stands in
+//! `docs/webrtc-crate.md`. The crate's callbacks run on its driver and only pass events on.
+
+mod addresses;
+mod chain;
+mod codecs;
+mod handler;
+mod runtime;
+mod statistics;
+mod servers;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ::rtc::ice::mdns::MulticastDnsMode;
+use ::rtc::media_stream::MediaStreamTrack;
+use ::rtc::peer_connection::configuration::RTCOfferOptions;
+use ::rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use ::rtc::rtp_transceiver::rtp_sender::{RTCRtpCodingParameters, RTCRtpEncodingParameters};
+use ::webrtc::media_stream::track_local::TrackLocal;
+use ::webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+use ::webrtc::peer_connection::{
+    PeerConnection, PeerConnectionBuilder, RTCConfiguration, RTCConfigurationBuilder, RTCIceCandidateInit,
+    RTCIceTransportPolicy, RTCSessionDescription, SettingEngine, SettingEngineBuilder, SrtpProtectionProfile, StatsSelector,
+};
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use signaling_protocol::IceServer;
+
+use super::engine::{
+    Candidate, Connection, Engine, EngineError, Event, EventSender, OutgoingPacket, OutgoingReport, Restart, Setup,
+};
+use super::{IcePolicy, SelectedPair, sdp, stats};
+use crate::media::encoded::TrackKind;
+use addresses::Local;
+use chain::Learned;
+use handler::{Handler, LocalFacts};
+use runtime::{ConnectionRuntime, Path};
+
+/// The crate checks all pairs and nominates at this pace only; at 5 ms a connection costs its six
+/// round trips and under 30 ms of waiting. `runtime::Checks` keeps later checks at 50 ms.
+const CHECK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// A pair is given up after so many ticks: 30 s, as long as a person may take to switch on a
+/// network. Counted by the crate, also for checks that `runtime::Checks` holds back.
+const MAX_CHECKS: u16 = 6_000;
+
+/// No packet for so long: look for another path.
+const DISCONNECTED: Duration = Duration::from_secs(3);
+
+/// And for so long after that: nothing is left to try in this ICE generation.
+const FAILED: Duration = Duration::from_secs(12);
+
+/// Between consent checks on the path in use (RFC 7675 asks for 5 s on average). More often, so
+/// that silence is known to be an outage within [`DISCONNECTED`].
+const KEEPALIVE: Duration = Duration::from_secs(1);
+
+/// A direct path that answers this much later than a relayed one is still preferred.
+const RELAY_WAIT: Duration = Duration::from_millis(150);
+
+/// Makes connections with the `webrtc` crate.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CrateEngine;
+
+#[async_trait]
+impl Engine for CrateEngine {
+    async fn open(&self, setup: Setup, events: EventSender) -> Result<Box<dyn Connection>, EngineError> {
+        guarded(CrateConnection::open(setup, events))
+            .await
+            .map(|connection| Box::new(connection) as Box<dyn Connection>)
+            .map_err(EngineError::Setup)
+    }
+}
+
+/// Runs a call into the crate; an error or a panic becomes its text.
+async fn guarded<T, E: std::fmt::Display>(call: impl Future<Output = Result<T, E>>) -> Result<T, String> {
+    match AssertUnwindSafe(call).catch_unwind().await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("the WebRTC engine failed on it".to_owned()),
+    }
+}
+
+/// As [`guarded`], for what the other side sent.
+async fn refused<T, E: std::fmt::Display>(
+    what: &'static str,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, EngineError> {
+    guarded(call).await.map_err(|reason| EngineError::Refused { what, reason })
+}
+
+/// As [`guarded`], for what we want.
+async fn failed<T, E: std::fmt::Display>(
+    what: &'static str,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, EngineError> {
+    guarded(call).await.map_err(|reason| EngineError::Failed { what, reason })
+}
+
+struct LocalTrack {
+    ssrc: u32,
+    track: Arc<TrackLocalStaticRTP>,
+}
+
+impl LocalTrack {
+    fn new(kind: TrackKind) -> Result<Self, String> {
+        let ssrc = getrandom::u32().map_err(|error| error.to_string())?.max(1);
+        let name = match kind {
+            TrackKind::Audio => "audio",
+            TrackKind::Video => "video",
+        };
+        let encoding = RTCRtpEncodingParameters {
+            rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() },
+            codec: codecs::codec(kind),
+            ..Default::default()
+        };
+        let track = MediaStreamTrack::new(
+            "sightline".to_owned(),
+            name.to_owned(),
+            name.to_owned(),
+            codecs::crate_kind(kind),
+            vec![encoding],
+        );
+        Ok(Self { ssrc, track: Arc::new(TrackLocalStaticRTP::new(track)) })
+    }
+}
+
+/// What descriptions have settled.
+#[derive(Clone, Copy, Debug)]
+struct Settled {
+    /// Our part in DTLS, once an answer has said so; it holds for the connection's life.
+    role: Option<sdp::Setup>,
+    audio: u8,
+    video: u8,
+}
+
+impl Settled {
+    fn learn_payload_types(&mut self, description: &str) {
+        for (kind, slot) in [(TrackKind::Audio, &mut self.audio), (TrackKind::Video, &mut self.video)] {
+            if let Some(payload_type) = sdp::payload_type(description, codecs::name(kind)) {
+                *slot = payload_type;
+            }
+        }
+    }
+}
+
+struct CrateConnection {
+    pc: Arc<dyn PeerConnection>,
+    audio: LocalTrack,
+    video: Option<LocalTrack>,
+    events: EventSender,
+    learned: Arc<Learned>,
+    local: Arc<LocalFacts>,
+    closing: Arc<AtomicBool>,
+    settled: Mutex<Settled>,
+}
+
+impl CrateConnection {
+    async fn open(setup: Setup, events: EventSender) -> Result<Self, String> {
+        let text = |error: ::webrtc::error::Error| error.to_string();
+        let (path, closing) = (Arc::new(Path::default()), Arc::new(AtomicBool::new(false)));
+        let (learned, local) = (Arc::new(Learned::default()), Arc::new(LocalFacts::default()));
+        let audio = LocalTrack::new(TrackKind::Audio)?;
+        let video = setup.video.then(|| LocalTrack::new(TrackKind::Video)).transpose()?;
+        let configuration = configuration(&setup.ice_servers, setup.ice_policy, &events);
+        let parts = chain::Parts {
+            sinks: setup.sinks,
+            tap: setup.tap,
+            estimator: setup.estimator,
+            events: events.clone(),
+            learned: learned.clone(),
+        };
+        let pc = PeerConnectionBuilder::new()
+            .with_configuration(configuration)
+            .with_media_engine(codecs::media_engine().map_err(text)?)
+            .with_interceptor_registry(chain::registry(parts))
+            .with_setting_engine(settings())
+            .with_runtime(Arc::new(ConnectionRuntime::new(path.clone(), events.clone(), closing.clone())))
+            .with_handler(Arc::new(Handler::new(events.clone(), path, local.clone())))
+            .with_udp_addrs(vec![Local(setup.addresses)])
+            .build()
+            .await
+            .map_err(text)?;
+        let pc: Arc<dyn PeerConnection> = Arc::new(pc);
+        for track in std::iter::once(&audio).chain(&video) {
+            pc.add_track(track.track.clone()).await.map_err(text)?;
+        }
+        let settled = Mutex::new(Settled { role: None, audio: codecs::OPUS, video: codecs::VP8 });
+        Ok(Self { pc, audio, video, events, learned, local, closing, settled })
+    }
+
+    fn settled(&self) -> MutexGuard<'_, Settled> {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn track(&self, kind: TrackKind) -> Option<&LocalTrack> {
+        match kind {
+            TrackKind::Audio => Some(&self.audio),
+            TrackKind::Video => self.video.as_ref(),
+        }
+    }
+
+    async fn set_local(&self, description: RTCSessionDescription) -> Result<(), ::webrtc::error::Error> {
+        self.local.learn(&description.sdp);
+        self.pc.set_local_description(description).await
+    }
+}
+
+fn settings() -> SettingEngine {
+    SettingEngineBuilder::new()
+        // Native candidates carry addresses; a browser's .local ones become peer-reflexive pairs.
+        .with_multicast_dns_mode(MulticastDnsMode::Disabled)
+        .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(MAX_CHECKS))
+        .with_ice_timeouts(Some(DISCONNECTED), Some(FAILED), Some(KEEPALIVE))
+        .with_host_acceptance_min_wait(Some(Duration::ZERO))
+        .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
+        .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
+        .with_relay_acceptance_min_wait(Some(RELAY_WAIT))
+        .with_include_loopback_candidate(true)
+        .with_discard_local_candidates_during_ice_restart(true)
+        .with_srtp_protection_profiles(vec![
+            SrtpProtectionProfile::Srtp_Aead_Aes_256_Gcm,
+            SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
+            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
+        ])
+        .build()
+}
+
+fn configuration(servers: &[IceServer], policy: IcePolicy, events: &EventSender) -> RTCConfiguration {
+    let (usable, problems) = servers::usable(servers);
+    for problem in problems {
+        events.send(Event::Problem(problem));
+    }
+    let policy = match policy {
+        IcePolicy::All => RTCIceTransportPolicy::All,
+        IcePolicy::Relay => RTCIceTransportPolicy::Relay,
+    };
+    RTCConfigurationBuilder::new().with_ice_servers(usable).with_ice_transport_policy(policy).build()
+}
+
+#[async_trait]
+impl Connection for CrateConnection {
+    async fn offer(&self, restart: Restart) -> Result<String, EngineError> {
+        failed("offer", async {
+            let options = RTCOfferOptions { ice_restart: restart == Restart::Ice, ..Default::default() };
+            let offer = self.pc.create_offer(Some(options)).await?;
+            let sdp = offer.sdp.clone();
+            self.set_local(offer).await?;
+            Ok::<_, ::webrtc::error::Error>(sdp)
+        })
+        .await
+    }
+
+    async fn local_description(&self) -> Option<String> {
+        self.pc.local_description().await.map(|description| description.sdp)
+    }
+
+    async fn answer(&self, offer: &str) -> Result<String, EngineError> {
+        let theirs = offer.to_owned();
+        refused("offer", async {
+            self.pc.set_remote_description(RTCSessionDescription::offer(theirs)?).await
+        })
+        .await?;
+        let answered = failed("answer", async {
+            let answer = self.pc.create_answer(None).await?;
+            let sdp = answer.sdp.clone();
+            self.set_local(answer).await?;
+            Ok::<_, ::webrtc::error::Error>(sdp)
+        })
+        .await;
+        let answer = match answered {
+            Ok(answer) => answer,
+            Err(error) => {
+                let back = async { self.pc.set_remote_description(RTCSessionDescription::rollback(None)?).await };
+                guarded(back).await.ok();
+                return Err(error);
+            }
+        };
+        let mut settled = self.settled();
+        settled.learn_payload_types(offer);
+        // The crate answers `active` whatever was settled before; the other side would have to
+        // refuse a change of roles (RFC 8842 section 5.5).
+        let role = *settled.role.get_or_insert(match sdp::Setup::of(&answer) {
+            Some(sdp::Setup::Passive) => sdp::Setup::Passive,
+            Some(sdp::Setup::Active | sdp::Setup::ActPass) | None => sdp::Setup::Active,
+        });
+        Ok(role.write_into(&answer))
+    }
+
+    async fn accept(&self, answer: &str) -> Result<(), EngineError> {
+        let theirs = answer.to_owned();
+        refused("answer", async {
+            self.pc.set_remote_description(RTCSessionDescription::answer(theirs)?).await
+        })
+        .await?;
+        let mut settled = self.settled();
+        settled.learn_payload_types(answer);
+        settled.role.get_or_insert(match sdp::Setup::of(answer) {
+            Some(sdp::Setup::Passive) => sdp::Setup::Active,
+            Some(sdp::Setup::Active | sdp::Setup::ActPass) | None => sdp::Setup::Passive,
+        });
+        Ok(())
+    }
+
+    async fn rollback(&self) -> Result<(), EngineError> {
+        failed("take its offer back", async {
+            self.pc.set_local_description(RTCSessionDescription::rollback(None)?).await
+        })
+        .await?;
+        if let Some(current) = self.local_description().await {
+            self.local.learn(&current);
+        }
+        Ok(())
+    }
+
+    async fn add_candidate(&self, candidate: &Candidate) -> Result<(), EngineError> {
+        let init = RTCIceCandidateInit {
+            candidate: candidate.candidate.clone(),
+            sdp_mid: candidate.mid.clone(),
+            sdp_mline_index: None,
+            username_fragment: candidate.ufrag.clone(),
+            url: None,
+        };
+        refused("candidate", self.pc.add_ice_candidate(init)).await
+    }
+
+    async fn configure(&self, servers: &[IceServer], policy: IcePolicy) -> Result<(), EngineError> {
+        let configuration = configuration(servers, policy, &self.events);
+        failed("use other servers", async {
+            self.pc.set_configuration(configuration).await?;
+            // Applying the pending offer again is what makes the crate gather again.
+            match self.pc.pending_local_description().await {
+                Some(pending) => self.pc.set_local_description(pending).await,
+                None => Ok(()),
+            }
+        })
+        .await
+    }
+
+    async fn send(&self, packet: OutgoingPacket) -> Result<(), EngineError> {
+        let Some(track) = self.track(packet.kind) else { return Ok(()) };
+        let settled = *self.settled();
+        let header = ::rtc::rtp::Header {
+            version: 2,
+            marker: packet.marker,
+            payload_type: match packet.kind {
+                TrackKind::Audio => settled.audio,
+                TrackKind::Video => settled.video,
+            },
+            sequence_number: packet.sequence,
+            timestamp: packet.timestamp,
+            ssrc: track.ssrc,
+            ..Default::default()
+        };
+        let packet = ::rtc::rtp::Packet { header, payload: packet.payload };
+        failed("send", track.track.write_rtp(packet)).await
+    }
+
+    async fn report(&self, report: OutgoingReport) -> Result<(), EngineError> {
+        let Some(track) = self.track(report.kind) else { return Ok(()) };
+        let packet = ::rtc::rtcp::sender_report::SenderReport {
+            ssrc: track.ssrc,
+            ntp_time: chain::ntp_of_duration(report.ntp),
+            rtp_time: report.rtp,
+            packet_count: report.packets,
+            octet_count: report.octets,
+            ..Default::default()
+        };
+        failed("send a report", track.track.write_rtcp(vec![Box::new(packet)])).await
+    }
+
+    async fn request_keyframe(&self) -> Result<(), EngineError> {
+        let media_ssrc = self.learned.remote_video.load(Ordering::Relaxed);
+        if media_ssrc == 0 {
+            return Ok(());
+        }
+        let request = PictureLossIndication { sender_ssrc: self.audio.ssrc, media_ssrc };
+        failed("ask for a key frame", self.audio.track.write_rtcp(vec![Box::new(request)])).await
+    }
+
+    async fn selected_pair(&self, now: Instant) -> Option<SelectedPair> {
+        statistics::selected_pair(&self.pc.get_stats(now, StatsSelector::None).await)
+    }
+
+    async fn stats(&self, now: Instant) -> stats::Report {
+        statistics::report(&self.pc.get_stats(now, StatsSelector::None).await)
+    }
+
+    async fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        if let Err(reason) = guarded(self.pc.close()).await {
+            tracing::debug!(reason, "the connection did not close in order");
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The crate's window to sockets and timers, with four of its habits mended.
+//!
+//! 1. A DTLS flight that overtakes the end of the connectivity checks would be thrown away and come
+//!    again after a second: [`Socket`] keeps it until the path is chosen.
+//! 2. Media that follows the last DTLS flight in the same burst would be thrown away, because the
+//!    keys are put in place only between bursts: [`Socket`] ends a burst after a DTLS datagram.
+//! 3. The first DTLS flight would wait for the next timer: [`Path::nudge`] ends the crate's sleep.
+//! 4. Checks of every pair leave at every tick: [`Checks`] lets the first ones of a destination
+//!    pass at that pace, for a fast start, and later ones every 50 ms (RFC 8445 section 14).
+//!
+//! A panic inside the crate ends one connection with an event, not the program.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use ::webrtc::runtime::{
+    AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, RecvMeta, Runtime, TokioRuntime,
+    Transmit,
+};
+use futures_util::FutureExt;
+use tokio::sync::Notify;
+
+use crate::clock;
+use crate::rtc::engine::{Event, EventSender};
+
+/// DTLS datagrams kept until the path is chosen. A flight has at most four; more are dropped and
+/// come again by DTLS's own timer.
+const HELD: usize = 8;
+
+/// Socket buffers in bytes: half a second of 16 Mbit/s, so that a key frame from several
+/// participants at once is not lost in the kernel while the driver is busy.
+const SOCKET_BUFFER: usize = 1 << 20;
+
+/// How long a name of a server may take to resolve; the crate does nothing else meanwhile.
+const RESOLVE: Duration = Duration::from_secs(2);
+
+/// How far a connection's first path has come.
+#[derive(Debug, Default)]
+pub struct Path {
+    chosen: AtomicBool,
+    sleepers: Arc<Notify>,
+    waiting: Mutex<Vec<Waker>>,
+}
+
+impl Path {
+    /// Ends the crate's sleep, now or the next one.
+    pub fn nudge(&self) {
+        self.sleepers.notify_one();
+    }
+
+    /// ICE has chosen a path: DTLS may pass.
+    pub fn choose(&self) {
+        self.chosen.store(true, Ordering::Release);
+        for waker in self.waiting.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            waker.wake();
+        }
+        self.nudge();
+    }
+
+    fn is_chosen(&self) -> bool {
+        self.chosen.load(Ordering::Acquire)
+    }
+
+    fn wake_when_chosen(&self, waker: &Waker) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waiting.iter().any(|other| other.will_wake(waker)) {
+            waiting.push(waker.clone());
+        }
+    }
+}
+
+/// One connection's runtime; the crate's own for tokio, but for what the module says.
+#[derive(Debug)]
+pub struct ConnectionRuntime {
+    path: Arc<Path>,
+    events: EventSender,
+    closing: Arc<AtomicBool>,
+}
+
+impl ConnectionRuntime {
+    /// `closing` is set before the connection is closed on purpose.
+    pub fn new(path: Arc<Path>, events: EventSender, closing: Arc<AtomicBool>) -> Self {
+        Self { path, events, closing }
+    }
+}
+
+impl Runtime for ConnectionRuntime {
+    fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) -> Box<dyn JoinHandle> {
+        let (events, closing) = (self.events.clone(), self.closing.clone());
+        TokioRuntime.spawn(Box::pin(async move {
+            let end = AssertUnwindSafe(future).catch_unwind().await;
+            if end.is_err() {
+                tracing::error!("the WebRTC engine panicked; the connection is lost");
+            }
+            if !closing.load(Ordering::Acquire) {
+                events.send(Event::Ended);
+            }
+        }))
+    }
+
+    fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        let options = socket2::SockRef::from(&socket);
+        // Systems may allow less; the default works as well, only with less reserve.
+        options.set_recv_buffer_size(SOCKET_BUFFER).ok();
+        options.set_send_buffer_size(SOCKET_BUFFER).ok();
+        let inner = TokioRuntime.wrap_udp_socket(socket)?;
+        Ok(Arc::new(Socket { inner, path: self.path.clone(), state: Mutex::default() }))
+    }
+
+    fn wrap_tcp_listener(&self, listener: std::net::TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {
+        TokioRuntime.wrap_tcp_listener(listener)
+    }
+
+    fn connect_tcp<'a>(
+        &'a self,
+        remote: SocketAddr,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Arc<dyn AsyncTcpStream>>> + Send + 'a>> {
+        TokioRuntime.connect_tcp(remote)
+    }
+
+    fn resolve_host<'a>(
+        &'a self,
+        host: &'a str,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>> {
+        Box::pin(async move {
+            if let Ok(address) = host.parse::<SocketAddr>() {
+                return Ok(vec![address]);
+            }
+            match tokio::time::timeout(RESOLVE, tokio::net::lookup_host(host)).await {
+                Ok(found) => found.map(Iterator::collect),
+                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            }
+        })
+    }
+
+    fn now(&self) -> Instant {
+        clock::now()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + 'static>> {
+        let sleepers = self.path.sleepers.clone();
+        Box::pin(async move {
+            tokio::select! {
+                () = tokio::time::sleep(duration) => {}
+                () = sleepers.notified() => {}
+            }
+        })
+    }
+
+    fn interval(&self, period: Duration) -> Box<dyn AsyncInterval> {
+        TokioRuntime.interval(period)
+    }
+
+    fn block_on(&self, future: Pin<Box<dyn Future<Output = ()> + '_>>) {
+        TokioRuntime.block_on(future);
+    }
+}
+
+/// A UDP socket, with the first two and the fourth of the module's points.
+#[derive(Debug)]
+struct Socket {
+    inner: Arc<dyn AsyncUdpSocket>,
+    path: Arc<Path>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    held: VecDeque<(Vec<u8>, RecvMeta)>,
+    /// The last datagram handed out was DTLS.
+    pause: bool,
+    checks: Checks,
+}
+
+/// RFC 7983: the first byte of a DTLS record.
+fn is_dtls(datagram: &[u8]) -> bool {
+    matches!(datagram.first(), Some(20..=63))
+}
+
+impl Socket {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AsyncUdpSocket for Socket {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.local_addr()
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
+        if !self.path.is_chosen()
+            && is_plain_check(transmit.contents)
+            && !self.lock().checks.allow(clock::now(), transmit.destination)
+        {
+            return Poll::Ready(Ok(transmit.contents.len()));
+        }
+        self.inner.poll_send(cx, transmit)
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.lock();
+        if std::mem::take(&mut state.pause) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        loop {
+            let chosen = self.path.is_chosen();
+            if chosen && let Some((datagram, about)) = state.held.pop_front() {
+                let (Some(buf), Some(meta)) = (bufs.first_mut(), meta.first_mut()) else { return Poll::Ready(Ok(0)) };
+                let len = datagram.len().min(buf.len());
+                buf[..len].copy_from_slice(&datagram[..len]);
+                *meta = about;
+                state.pause = true;
+                return Poll::Ready(Ok(1));
+            }
+            let received = match self.inner.poll_recv(cx, bufs, meta) {
+                Poll::Ready(received) => received,
+                Poll::Pending => {
+                    if !chosen {
+                        self.path.wake_when_chosen(cx.waker());
+                    }
+                    return Poll::Pending;
+                }
+            };
+            let (Ok(1..), Some(buf), Some(about)) = (&received, bufs.first(), meta.first()) else {
+                return Poll::Ready(received);
+            };
+            let datagram = &buf[..about.len.min(buf.len())];
+            if !is_dtls(datagram) {
+                return Poll::Ready(received);
+            }
+            if chosen {
+                state.pause = true;
+                return Poll::Ready(received);
+            }
+            if state.held.len() < HELD {
+                state.held.push_back((datagram.to_vec(), *about));
+            }
+        }
+    }
+
+    fn max_gso_segments(&self) -> usize {
+        self.inner.max_gso_segments()
+    }
+
+    fn max_gro_segments(&self) -> usize {
+        self.inner.max_gro_segments()
+    }
+}
+
+/// A STUN binding request (RFC 8489 section 5) without USE-CANDIDATE (RFC 8445 section 7.1.2).
+fn is_plain_check(datagram: &[u8]) -> bool {
+    const BINDING_REQUEST: [u8; 2] = [0, 1];
+    const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+    const USERNAME: u16 = 0x0006;
+    const USE_CANDIDATE: u16 = 0x0025;
+    let Some((header, mut attributes)) = datagram.split_at_checked(20) else { return false };
+    if header[..2] != BINDING_REQUEST || header[4..8] != COOKIE {
+        return false;
+    }
+    let mut named = false;
+    while let [t0, t1, l0, l1, rest @ ..] = attributes {
+        match u16::from_be_bytes([*t0, *t1]) {
+            USE_CANDIDATE => return false,
+            USERNAME => named = true,
+            _ => {}
+        }
+        let len = usize::from(u16::from_be_bytes([*l0, *l1])).next_multiple_of(4);
+        attributes = rest.get(len..).unwrap_or_default();
+    }
+    named
+}
+
+/// When checks of a destination may leave.
+#[derive(Debug, Default)]
+struct Checks {
+    sent: HashMap<SocketAddr, (u32, Instant)>,
+}
+
+impl Checks {
+    /// So many leave as fast as they come: 100 ms at the pace of the ticks.
+    const FAST: u32 = 20;
+    /// Then one in this time.
+    const SLOW: Duration = Duration::from_millis(50);
+
+    fn allow(&mut self, now: Instant, to: SocketAddr) -> bool {
+        let (count, last) = self.sent.entry(to).or_insert((0, now));
+        if *count >= Self::FAST && now.saturating_duration_since(*last) < Self::SLOW {
+            return false;
+        }
+        *count = count.saturating_add(1);
+        *last = now;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(attributes: &[u8]) -> Vec<u8> {
+        let mut datagram = vec![0, 1, 0, attributes.len() as u8, 0x21, 0x12, 0xa4, 0x42];
+        datagram.extend([7; 12]);
+        datagram.extend(attributes);
+        datagram
+    }
+
+    #[test]
+    fn only_checks_without_nomination_are_slowed_down() {
+        let username = [0, 6, 0, 3, b'a', b':', b'b', 0];
+        let nominates = [0, 6, 0, 3, b'a', b':', b'b', 0, 0, 0x25, 0, 0];
+        assert!(is_plain_check(&check(&username)));
+        assert!(!is_plain_check(&check(&nominates)));
+        assert!(!is_plain_check(&check(&[])), "a request to a STUN server has no user name");
+    }
+
+    #[test]
+    fn checks_start_fast_and_slow_down_for_each_destination() {
+        let mut checks = Checks::default();
+        let (a, b) = ("192.0.2.1:1".parse().unwrap(), "192.0.2.2:1".parse().unwrap());
+        let start = clock::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let passed = (0..200).filter(|n| checks.allow(at(n * 5), a)).count();
+        assert_eq!(passed, 20 + 18, "20 in the first 100 ms, then 20 a second");
+        assert!(checks.allow(at(1_000), b));
+    }
+
+    proptest! {
+        #[test]
+        fn no_datagram_is_too_strange(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = (is_plain_check(&bytes), is_dtls(&bytes));
+            let _ = is_plain_check(&check(&bytes));
+        }
+    }
+}
