@@ -175,7 +175,7 @@ pub trait Connection: Send + Sync {
     async fn request_keyframe(&self) -> Result<(), EngineError>;
 
     /// The path in use.
-    async fn selected_pair(&self, now: Instant) -> Option<SelectedPair>;
+    async fn selected_pair(&self) -> Option<SelectedPair>;
 
     /// W3C webrtc-stats dictionaries, as far as the engine knows them.
     async fn stats(&self, now: Instant) -> stats::Report;

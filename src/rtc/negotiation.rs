@@ -120,7 +120,7 @@ impl Negotiation {
         if theirs == Restart::Ice {
             self.wanted = None;
         }
-        self.next()
+        self.take_wanted()
     }
 
     /// An answer came. Says whether it belongs to a pending offer; a stray one is to be ignored.
@@ -137,7 +137,7 @@ impl Negotiation {
     }
 
     /// After an answer was applied: what is to be offered next, if anything waits.
-    pub fn next(&mut self) -> Option<Restart> {
+    pub fn take_wanted(&mut self) -> Option<Restart> {
         match (self.state, self.wanted.take()) {
             (State::Stable, Some(restart)) => self.want(restart),
             (State::Offered, wanted) => {
@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(b.on_offer(Manners::Polite), OnOffer::Answer);
         assert_eq!(b.answered(Restart::No), None);
         assert!(a.on_answer());
-        assert_eq!(a.next(), None);
+        assert_eq!(a.take_wanted(), None);
         assert_eq!((a.state(), b.state()), (State::Stable, State::Stable));
     }
 
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(a.want(Restart::Ice), None);
         assert_eq!(a.want(Restart::No), None);
         assert!(a.on_answer());
-        assert_eq!(a.next(), Some(Restart::Ice));
+        assert_eq!(a.take_wanted(), Some(Restart::Ice));
         assert_eq!(a.state(), State::Offered);
     }
 

@@ -475,7 +475,7 @@ impl Peer {
             Ok(()) => {
                 self.negotiation.on_answer();
                 self.on_remote(answer).await;
-                if let Some(next) = self.negotiation.next() {
+                if let Some(next) = self.negotiation.take_wanted() {
                     self.make_offer(next).await;
                 }
             }
@@ -578,7 +578,7 @@ impl Peer {
             IceState::Connected | IceState::Completed => {
                 self.recovery.connected();
                 let pair = match &self.live {
-                    Some(live) => live.connection.selected_pair(now).await,
+                    Some(live) => live.connection.selected_pair().await,
                     None => None,
                 };
                 if pair.is_some() && pair != self.pair {

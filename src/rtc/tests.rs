@@ -239,3 +239,219 @@ async fn two_participants_connect_and_media_arrives_both_ways_in_order_with_its_
     assert!(call.a.problems.is_empty() && call.b.problems.is_empty());
     call.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_offer_is_small_and_holds_nothing_that_is_not_needed() {
+    let mut call = Call::new();
+    call.hold = true;
+    call.begin();
+    call.until("the offer", |call| !call.to_b.is_empty()).await;
+    let Signal::Description { sdp, .. } = &call.to_b[0] else { panic!("not an offer: {:?}", call.to_b) };
+    println!("{} bytes\n{sdp}", sdp.len());
+    assert!(sdp.len() < 2_000, "{} bytes", sdp.len());
+    assert_eq!(sdp.matches("a=rtpmap:").count(), 2);
+    assert_eq!(sdp.matches("m=").count(), 2);
+    for needed in ["VP8/90000", "opus/48000/2", "transport-cc", "nack pli", "sdes:mid", "a=rtcp-mux", "a=group:BUNDLE", "a=candidate:"] {
+        assert!(sdp.contains(needed), "{needed} is missing");
+    }
+    call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_keeps_media_and_tracks_and_takes_a_new_path() {
+    let mut call = Call::new();
+    call.begin();
+    call.connected().await;
+    let media = call.a.mesh.media();
+    media.send(sound(0));
+    media.send(picture(0, true, 100));
+    call.until("tracks", |call| call.b.tracks.len() == 2).await;
+    let before = call.b.pair.clone();
+    for by_offerer in [true, false] {
+        if by_offerer {
+            call.a.mesh.restart_ice(&call.b.id);
+        } else {
+            call.b.mesh.restart_ice(&call.a.id);
+        }
+        let start = clock::now();
+        call.until("away", |call| call.a.ice != IceState::Connected && call.b.ice != IceState::Connected).await;
+        call.until("back", |call| call.a.ice == IceState::Connected && call.b.ice == IceState::Connected).await;
+        println!("restarted after {:?}", start.elapsed());
+    }
+    call.connected().await;
+    assert_ne!(call.b.pair, before, "new sockets");
+    while call.b.track(TrackKind::Audio).unwrap().try_recv().is_ok() {}
+    media.send(sound(1));
+    let packet = next(call.b.track(TrackKind::Audio).unwrap()).await;
+    assert_eq!(packet.timestamp, 960);
+    assert_eq!(call.b.tracks.len(), 2, "no track is announced again");
+    assert!(call.a.problems.is_empty() && call.b.problems.is_empty(), "{:?} {:?}", call.a.problems, call.b.problems);
+    call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_restarts_at_the_same_moment_end_in_one_working_path() {
+    let mut call = Call::new();
+    call.begin();
+    call.connected().await;
+    call.hold = true;
+    call.a.mesh.restart_ice(&call.b.id);
+    call.b.mesh.restart_ice(&call.a.id);
+    let offers = |signals: &[Signal]| {
+        signals.iter().any(|s| matches!(s, Signal::Description { kind: DescriptionKind::Offer, .. }))
+    };
+    call.until("both offer", |call| offers(&call.to_a) && offers(&call.to_b)).await;
+    call.hold = false;
+    call.deliver();
+    call.until("back", |call| call.a.ice == IceState::Connected && call.b.ice == IceState::Connected).await;
+    call.connected().await;
+    call.b.mesh.media().send(sound(5));
+    call.until("sound", |call| !call.a.tracks.is_empty()).await;
+    assert!(call.a.problems.is_empty() && call.b.problems.is_empty(), "{:?} {:?}", call.a.problems, call.b.problems);
+    call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn candidates_that_come_before_their_description_are_used() {
+    let mut call = Call::new();
+    call.hold = true;
+    call.begin();
+    call.until("the offer", |call| {
+        call.to_b.iter().any(|signal| matches!(signal, Signal::EndOfCandidates { .. }))
+    })
+    .await;
+    // As if the offer had been made without candidates and overtaken by them.
+    let Signal::Description { sdp, kind, proof } = call.to_b.remove(0) else { panic!("not an offer") };
+    let ufrag = sdp::ufrag(&sdp).map(str::to_owned);
+    let (candidates, rest): (Vec<_>, Vec<_>) = sdp.lines().partition(|line| line.starts_with("a=candidate:"));
+    assert!(!candidates.is_empty());
+    for line in candidates {
+        let signal = Signal::Candidate { candidate: line[2..].to_owned(), mid: Some("0".to_owned()), ufrag: ufrag.clone() };
+        call.b.mesh.handle_signal(&call.a.id, signal);
+    }
+    let sdp = rest.join("\r\n") + "\r\n";
+    call.b.mesh.handle_signal(&call.a.id, Signal::Description { kind, sdp, proof });
+    call.hold = false;
+    call.deliver();
+    call.connected().await;
+    call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_participant_who_begins_anew_replaces_the_connection_and_keeps_its_tracks() {
+    let mut call = Call::new();
+    call.begin();
+    call.connected().await;
+    call.a.mesh.media().send(sound(0));
+    call.until("sound", |call| !call.b.tracks.is_empty()).await;
+    call.a.phase = None;
+    call.begin();
+    call.until("anew", |call| call.a.phase == Some(PeerPhase::Connected) && call.b.ice == IceState::Connected).await;
+    call.connected().await;
+    while call.b.track(TrackKind::Audio).unwrap().try_recv().is_ok() {}
+    call.a.mesh.media().send(sound(9));
+    let packet = next(call.b.track(TrackKind::Audio).unwrap()).await;
+    assert_eq!(packet.timestamp, 960 * 9);
+    assert_eq!(call.b.tracks.len(), 1);
+    call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_frame_that_is_asked_for_is_asked_of_the_sender() {
+    let mut call = Call::new();
+    call.begin();
+    call.connected().await;
+    call.a.mesh.media().send(picture(0, true, 100));
+    call.until("the picture", |call| !call.b.tracks.is_empty()).await;
+    let before = call.a.keyframes_wanted;
+    call.b.mesh.request_keyframe(&call.a.id);
+    call.until("the request", |call| call.a.keyframes_wanted > before).await;
+    call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sender_reports_put_both_tracks_on_one_clock() {
+    let mut call = Call::new();
+    call.begin();
+    call.connected().await;
+    let media = call.a.mesh.media();
+    let captured_at = clock::now();
+    media.send(EncodedFrame { captured_at, ..sound(50) });
+    media.send(EncodedFrame { captured_at: captured_at + Duration::from_millis(40), ..picture(30, true, 100) });
+    let both = |side: &Side| {
+        [TrackKind::Audio, TrackKind::Video].map(|kind| side.reports.iter().find(|report| report.kind == kind).copied())
+    };
+    call.until("reports", |call| both(&call.b).iter().all(Option::is_some)).await;
+    let [Some(audio), Some(video)] = both(&call.b) else { unreachable!() };
+    assert_eq!((audio.rtp, video.rtp), (960 * 50, 3_000 * 30));
+    let apart = video.ntp.as_secs_f64() - audio.ntp.as_secs_f64();
+    assert!((apart - 0.040).abs() < 0.005, "{apart} s apart");
+    call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_that_cannot_be_used_are_named() {
+    let server = signaling_protocol::IceServer {
+        urls: vec!["turns:relay.example:443".to_owned()],
+        username: Some("u".to_owned()),
+        credential: Some("c".to_owned()),
+    };
+    let mut call = Call::with(TransportConfig { ice_servers: vec![server], ..config() });
+    call.begin();
+    call.until("the problem", |call| !call.a.problems.is_empty()).await;
+    assert!(call.a.problems[0].contains("turns:relay.example:443"), "{:?}", call.a.problems);
+    call.connected().await;
+    call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_descriptions_give_a_problem_and_the_next_good_one_still_connects() {
+    let mut call = Call::new();
+    call.hold = true;
+    call.begin();
+    call.until("the offer", |call| !call.to_b.is_empty()).await;
+    let Signal::Description { sdp, .. } = call.to_b[0].clone() else { panic!("not an offer") };
+    let without = |what: &str| sdp.lines().filter(|l| !l.contains(what)).map(|l| format!("{l}\r\n")).collect::<String>();
+    let hostile = [
+        String::new(),
+        "v=0".to_owned(),
+        without("m="),
+        without("ice-ufrag"),
+        without("ice-pwd"),
+        without("mid:"),
+        without("rtpmap"),
+        without("fingerprint"),
+        without("setup"),
+        without("BUNDLE"),
+        without("ssrc"),
+        sdp.replace("sha-256 ", "sha-256 zz:"),
+        sdp.replace("UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVPF 300 -1"),
+        sdp.replace("a=ssrc:", "a=ssrc:99999999999"),
+        sdp.replace("a=mid:1", "a=mid:0"),
+        sdp.replace("a=extmap:", "a=extmap:99"),
+        sdp.replace("a=candidate:", "a=candidate:x y z "),
+        sdp[..sdp.len() / 2].to_owned(),
+        sdp.replace("m=video", "m=application"),
+        sdp.replace("a=sendrecv", "a=inactive"),
+    ];
+    let mallory = PeerId::new("mallory").unwrap();
+    for text in hostile {
+        for kind in [DescriptionKind::Offer, DescriptionKind::Answer] {
+            call.b.mesh.handle_signal(&mallory, Signal::Description { kind, sdp: text.clone(), proof: None });
+        }
+    }
+    for candidate in ["", "candidate:1 1 udp x x x", "candidate:1 1 udp 99999999999 ::: 70000 typ host", "a b udp c d e typ f"] {
+        let signal = Signal::Candidate { candidate: candidate.to_owned(), mid: Some("9".to_owned()), ufrag: None };
+        call.b.mesh.handle_signal(&mallory, signal);
+    }
+    call.until("a problem", |call| !call.b.problems.is_empty()).await;
+    call.spend(Duration::from_millis(300)).await;
+    println!("{:#?}", call.b.problems);
+    call.b.mesh.remove(&mallory);
+    call.to_a.clear();
+    call.b.phase = None;
+    call.hold = false;
+    call.deliver();
+    call.connected().await;
+    call.close().await;
+}

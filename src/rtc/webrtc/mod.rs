@@ -27,6 +27,7 @@ use ::webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, RTCConfiguration, RTCConfigurationBuilder, RTCIceCandidateInit,
     RTCIceTransportPolicy, RTCSessionDescription, SettingEngine, SettingEngineBuilder, SrtpProtectionProfile, StatsSelector,
 };
+use ::webrtc::rtp_transceiver::RtpSender;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use signaling_protocol::IceServer;
@@ -150,6 +151,8 @@ impl Settled {
 
 struct CrateConnection {
     pc: Arc<dyn PeerConnection>,
+    /// Of the audio track; the way to the transport that all tracks share.
+    sender: Arc<dyn RtpSender>,
     audio: LocalTrack,
     video: Option<LocalTrack>,
     events: EventSender,
@@ -186,11 +189,12 @@ impl CrateConnection {
             .await
             .map_err(text)?;
         let pc: Arc<dyn PeerConnection> = Arc::new(pc);
-        for track in std::iter::once(&audio).chain(&video) {
-            pc.add_track(track.track.clone()).await.map_err(text)?;
+        let sender = pc.add_track(audio.track.clone()).await.map_err(text)?;
+        if let Some(video) = &video {
+            pc.add_track(video.track.clone()).await.map_err(text)?;
         }
         let settled = Mutex::new(Settled { role: None, audio: codecs::OPUS, video: codecs::VP8 });
-        Ok(Self { pc, audio, video, events, learned, local, closing, settled })
+        Ok(Self { pc, sender, audio, video, events, learned, local, closing, settled })
     }
 
     fn settled(&self) -> MutexGuard<'_, Settled> {
@@ -246,7 +250,7 @@ fn configuration(servers: &[IceServer], policy: IcePolicy, events: &EventSender)
 impl Connection for CrateConnection {
     async fn offer(&self, restart: Restart) -> Result<String, EngineError> {
         failed("offer", async {
-            let options = RTCOfferOptions { ice_restart: restart == Restart::Ice, ..Default::default() };
+            let options = RTCOfferOptions { ice_restart: restart == Restart::Ice };
             let offer = self.pc.create_offer(Some(options)).await?;
             let sdp = offer.sdp.clone();
             self.set_local(offer).await?;
@@ -382,8 +386,10 @@ impl Connection for CrateConnection {
         failed("ask for a key frame", self.audio.track.write_rtcp(vec![Box::new(request)])).await
     }
 
-    async fn selected_pair(&self, now: Instant) -> Option<SelectedPair> {
-        statistics::selected_pair(&self.pc.get_stats(now, StatsSelector::None).await)
+    async fn selected_pair(&self) -> Option<SelectedPair> {
+        let transport = self.sender.transport().await.ok()??;
+        let pair = transport.ice_transport().get_selected_candidate_pair().await.ok()??;
+        statistics::selected_pair(&pair)
     }
 
     async fn stats(&self, now: Instant) -> stats::Report {
