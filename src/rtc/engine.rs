@@ -44,7 +44,7 @@ pub enum EngineError {
     #[error("no connection could be set up: {0}")]
     Setup(String),
     /// A description or candidate of the other side cannot be used.
-    #[error("the other side sent a {what} that cannot be used: {reason}")]
+    #[error("the {what} of the other side cannot be used: {reason}")]
     Refused {
         /// `offer`, `answer` or `candidate`.
         what: &'static str,
@@ -142,15 +142,15 @@ pub struct OutgoingReport {
 /// One connection to one participant. All calls return soon; none waits for the network.
 #[async_trait]
 pub trait Connection: Send + Sync {
-    /// Makes an offer and applies it locally; candidates known so far are in it after
-    /// [`Event::Gathered`]. `Restart::Ice` begins a new ICE generation.
-    async fn offer(&self, restart: Restart) -> Result<String, EngineError>;
+    /// Makes an offer and applies it locally. `Restart::Ice` begins a new ICE generation.
+    async fn offer(&self, restart: Restart) -> Result<(), EngineError>;
 
-    /// The pending or current local description, with the candidates gathered so far.
+    /// Applies an offer of the other side, makes an answer, and applies it locally.
+    async fn answer(&self, offer: &str) -> Result<(), EngineError>;
+
+    /// What to send to the other side: the pending or else the current local description, with the
+    /// candidates gathered so far.
     async fn local_description(&self) -> Option<String>;
-
-    /// Applies an offer of the other side, answers, and applies the answer.
-    async fn answer(&self, offer: &str) -> Result<String, EngineError>;
 
     /// Applies the answer of the other side.
     async fn accept(&self, answer: &str) -> Result<(), EngineError>;

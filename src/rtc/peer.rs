@@ -357,7 +357,7 @@ impl Peer {
             return;
         };
         match live.connection.offer(restart).await {
-            Ok(offer) => self.gather_into(DescriptionKind::Offer, &offer, OFFER_WAIT),
+            Ok(()) => self.gather_into(DescriptionKind::Offer, OFFER_WAIT).await,
             Err(error) => {
                 self.negotiation.abandon();
                 self.problem(format!("There is no new path to {}: {error}.", self.name())).await;
@@ -366,8 +366,10 @@ impl Peer {
     }
 
     /// The description leaves when its candidates are there, or after `wait`.
-    fn gather_into(&mut self, kind: DescriptionKind, sdp: &str, wait: Duration) {
-        self.fingerprint = sdp::fingerprint(sdp).map(str::to_owned);
+    async fn gather_into(&mut self, kind: DescriptionKind, wait: Duration) {
+        let Some(live) = &self.live else { return };
+        let sdp = live.connection.local_description().await.unwrap_or_default();
+        self.fingerprint = sdp::fingerprint(&sdp).map(str::to_owned);
         self.early.clear();
         self.unsent = Some(Unsent { kind, until: clock::now() + wait });
     }
@@ -448,15 +450,20 @@ impl Peer {
         }
         let Some(live) = &self.live else { return };
         match live.connection.answer(offer).await {
-            Ok(answer) => {
-                self.gather_into(DescriptionKind::Answer, &answer, ANSWER_WAIT);
+            Ok(()) => {
+                self.gather_into(DescriptionKind::Answer, ANSWER_WAIT).await;
                 self.on_remote(offer).await;
                 if let Some(next) = self.negotiation.answered(restart) {
                     self.send_description().await;
                     self.make_offer(next).await;
                 }
             }
-            Err(error) => self.refuse(error).await,
+            Err(error) => {
+                if self.remote.is_none() {
+                    self.live = None;
+                }
+                self.refuse(error).await;
+            }
         }
     }
 

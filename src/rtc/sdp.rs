@@ -38,6 +38,15 @@ pub fn payload_type(sdp: &str, codec: &str) -> Option<u8> {
     })
 }
 
+/// The same description without candidates for a separate RTCP port, which rtcp-mux makes useless
+/// (RFC 8839 section 5.1: the second field is the component).
+pub fn without_rtcp_candidates(sdp: &str) -> String {
+    let of_rtcp = |line: &str| {
+        line.strip_prefix("a=candidate:").is_some_and(|rest| rest.split(' ').nth(1).is_some_and(|id| id == "2"))
+    };
+    sdp.split_inclusive('\n').filter(|line| !of_rtcp(line)).collect()
+}
+
 /// Who opens the DTLS handshake (RFC 8842 section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setup {
@@ -108,6 +117,12 @@ mod tests {
     fn the_role_is_changed_in_every_section_and_nothing_else() {
         let changed = Setup::Passive.write_into(SDP);
         assert_eq!(changed, SDP.replace("setup:active", "setup:passive"));
+    }
+
+    #[test]
+    fn only_candidates_of_the_second_component_go() {
+        let sdp = "a=candidate:1 1 udp 2 192.0.2.1 5 typ host\r\na=candidate:1 2 udp 2 192.0.2.1 5 typ host\r\n";
+        assert_eq!(without_rtcp_candidates(sdp), "a=candidate:1 1 udp 2 192.0.2.1 5 typ host\r\n");
     }
 
     proptest! {

@@ -248,37 +248,48 @@ fn configuration(servers: &[IceServer], policy: IcePolicy, events: &EventSender)
 
 #[async_trait]
 impl Connection for CrateConnection {
-    async fn offer(&self, restart: Restart) -> Result<String, EngineError> {
+    async fn offer(&self, restart: Restart) -> Result<(), EngineError> {
         failed("offer", async {
             let options = RTCOfferOptions { ice_restart: restart == Restart::Ice };
             let offer = self.pc.create_offer(Some(options)).await?;
-            let sdp = offer.sdp.clone();
-            self.set_local(offer).await?;
-            Ok::<_, ::webrtc::error::Error>(sdp)
+            self.set_local(offer).await
         })
         .await
     }
 
     async fn local_description(&self) -> Option<String> {
-        self.pc.local_description().await.map(|description| description.sdp)
+        let sdp = sdp::without_rtcp_candidates(&self.pc.local_description().await?.sdp);
+        let role = self.settled().role;
+        // The crate answers `active` whatever was settled before, and the other side would have to
+        // refuse the change of roles (RFC 8842 section 5.5).
+        Some(match (sdp::Setup::of(&sdp), role) {
+            (Some(sdp::Setup::Active | sdp::Setup::Passive), Some(role)) => role.write_into(&sdp),
+            (Some(sdp::Setup::ActPass) | None, _) | (_, None) => sdp,
+        })
     }
 
-    async fn answer(&self, offer: &str) -> Result<String, EngineError> {
+    async fn answer(&self, offer: &str) -> Result<(), EngineError> {
         let theirs = offer.to_owned();
-        refused("offer", async {
+        let applied = refused("offer", async {
             self.pc.set_remote_description(RTCSessionDescription::offer(theirs)?).await
         })
-        .await?;
-        let answered = failed("answer", async {
-            let answer = self.pc.create_answer(None).await?;
-            let sdp = answer.sdp.clone();
-            self.set_local(answer).await?;
-            Ok::<_, ::webrtc::error::Error>(sdp)
-        })
         .await;
+        let answered = match applied {
+            Ok(()) => {
+                failed("answer", async {
+                    let answer = self.pc.create_answer(None).await?;
+                    let sdp = answer.sdp.clone();
+                    self.set_local(answer).await?;
+                    Ok::<_, ::webrtc::error::Error>(sdp)
+                })
+                .await
+            }
+            Err(error) => Err(error),
+        };
         let answer = match answered {
             Ok(answer) => answer,
             Err(error) => {
+                // The crate keeps an offer that it could not apply pending.
                 let back = async { self.pc.set_remote_description(RTCSessionDescription::rollback(None)?).await };
                 guarded(back).await.ok();
                 return Err(error);
@@ -286,13 +297,11 @@ impl Connection for CrateConnection {
         };
         let mut settled = self.settled();
         settled.learn_payload_types(offer);
-        // The crate answers `active` whatever was settled before; the other side would have to
-        // refuse a change of roles (RFC 8842 section 5.5).
-        let role = *settled.role.get_or_insert(match sdp::Setup::of(&answer) {
+        settled.role.get_or_insert(match sdp::Setup::of(&answer) {
             Some(sdp::Setup::Passive) => sdp::Setup::Passive,
             Some(sdp::Setup::Active | sdp::Setup::ActPass) | None => sdp::Setup::Active,
         });
-        Ok(role.write_into(&answer))
+        Ok(())
     }
 
     async fn accept(&self, answer: &str) -> Result<(), EngineError> {
