@@ -143,7 +143,10 @@ impl Mesh {
 
     /// Stops a peer; its task goes on until the connection is closed.
     fn end(&mut self, handle: PeerHandle) {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner).retain(|(number, _)| *number != handle.number);
+        self.queues
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|(number, _)| *number != handle.number);
         handle.stop.cancel();
         self.ending.retain(|task| !task.is_finished());
         self.ending.push(handle.task);

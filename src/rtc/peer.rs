@@ -26,7 +26,8 @@ use super::negotiation::{Manners, Negotiation, OnOffer, State};
 use super::recovery::Recovery;
 use super::sender::{FrameSource, Outbound};
 use super::{
-    DescriptionKind, DtlsState, IceState, PeerPhase, SelectedPair, Signal, TransportConfig, TransportEvent, sdp,
+    DescriptionKind, DtlsState, IceState, PeerPhase, SelectedPair, Signal, TransportConfig, TransportEvent,
+    sdp,
 };
 use crate::clock;
 use crate::media::RemotePacket;
@@ -325,13 +326,15 @@ impl Peer {
     }
 
     async fn configure(&mut self, config: TransportConfig) {
-        let servers = config.ice_servers != self.config.ice_servers || config.ice_policy != self.config.ice_policy;
+        let servers =
+            config.ice_servers != self.config.ice_servers || config.ice_policy != self.config.ice_policy;
         self.config = config;
         if !servers {
             return;
         }
         let Some(live) = &self.live else { return };
-        if let Err(error) = live.connection.configure(&self.config.ice_servers, self.config.ice_policy).await {
+        if let Err(error) = live.connection.configure(&self.config.ice_servers, self.config.ice_policy).await
+        {
             self.problem(format!("The new servers are not used: {error}.")).await;
         }
     }
@@ -616,7 +619,8 @@ impl Peer {
     }
 
     async fn update_phase(&mut self, now: Instant) {
-        let up = matches!(self.ice, IceState::Connected | IceState::Completed) && self.dtls == DtlsState::Connected;
+        let up = matches!(self.ice, IceState::Connected | IceState::Completed)
+            && self.dtls == DtlsState::Connected;
         let phase = self.recovery.phase(now, up);
         if self.phase.replace(phase) == Some(phase) {
             return;

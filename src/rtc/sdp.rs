@@ -42,7 +42,8 @@ pub fn payload_type(sdp: &str, codec: &str) -> Option<u8> {
 /// (RFC 8839 section 5.1: the second field is the component).
 pub fn without_rtcp_candidates(sdp: &str) -> String {
     let of_rtcp = |line: &str| {
-        line.strip_prefix("a=candidate:").is_some_and(|rest| rest.split(' ').nth(1).is_some_and(|id| id == "2"))
+        line.strip_prefix("a=candidate:")
+            .is_some_and(|rest| rest.split(' ').nth(1).is_some_and(|id| id == "2"))
     };
     sdp.split_inclusive('\n').filter(|line| !of_rtcp(line)).collect()
 }
@@ -121,7 +122,8 @@ mod tests {
 
     #[test]
     fn only_candidates_of_the_second_component_go() {
-        let sdp = "a=candidate:1 1 udp 2 192.0.2.1 5 typ host\r\na=candidate:1 2 udp 2 192.0.2.1 5 typ host\r\n";
+        let sdp =
+            "a=candidate:1 1 udp 2 192.0.2.1 5 typ host\r\na=candidate:1 2 udp 2 192.0.2.1 5 typ host\r\n";
         assert_eq!(without_rtcp_candidates(sdp), "a=candidate:1 1 udp 2 192.0.2.1 5 typ host\r\n");
     }
 

@@ -186,11 +186,13 @@ impl Outbound {
     /// `now`. They map RTP time to *capture* time, so that the receiver can play what happened
     /// together together, whatever encoding took.
     pub fn reports(&self, now: Instant, unix_now: Duration) -> impl Iterator<Item = OutgoingReport> {
-        [(TrackKind::Audio, self.audio), (TrackKind::Video, self.video)].into_iter().filter_map(move |(kind, track)| {
-            let (rtp, captured_at) = track.last?;
-            let ntp = (NTP_EPOCH + unix_now).checked_sub(now.saturating_duration_since(captured_at))?;
-            Some(OutgoingReport { kind, ntp, rtp, packets: track.packets, octets: track.octets })
-        })
+        [(TrackKind::Audio, self.audio), (TrackKind::Video, self.video)].into_iter().filter_map(
+            move |(kind, track)| {
+                let (rtp, captured_at) = track.last?;
+                let ntp = (NTP_EPOCH + unix_now).checked_sub(now.saturating_duration_since(captured_at))?;
+                Some(OutgoingReport { kind, ntp, rtp, packets: track.packets, octets: track.octets })
+            },
+        )
     }
 }
 
@@ -232,7 +234,10 @@ mod tests {
             outbound.number(&sound, 0).unwrap(),
             outbound.number(&picture, 1).unwrap(),
         ];
-        assert_eq!(packets.each_ref().map(|p| (p.sequence, p.marker)), [(u16::MAX, false), (7, false), (0, true)]);
+        assert_eq!(
+            packets.each_ref().map(|p| (p.sequence, p.marker)),
+            [(u16::MAX, false), (7, false), (0, true)]
+        );
         assert!(outbound.number(&picture, 2).is_none());
     }
 

@@ -77,7 +77,9 @@ impl Side {
             TransportEvent::SelectedPair { pair, .. } => self.pair = Some(pair),
             TransportEvent::Ice { state, .. } => self.ice = state,
             TransportEvent::Problem { text } => self.problems.push(text),
-            TransportEvent::Dtls { .. } | TransportEvent::TargetRate { .. } | TransportEvent::Stats { .. } => {}
+            TransportEvent::Dtls { .. }
+            | TransportEvent::TargetRate { .. }
+            | TransportEvent::Stats { .. } => {}
         }
         None
     }
@@ -204,7 +206,10 @@ async fn two_participants_connect_and_media_arrives_both_ways_in_order_with_its_
     call.begin();
     call.connected().await;
     let connected = start.elapsed();
-    assert!(call.a.keyframes_wanted > 0 && call.b.keyframes_wanted > 0, "both encoders are asked for a key frame");
+    assert!(
+        call.a.keyframes_wanted > 0 && call.b.keyframes_wanted > 0,
+        "both encoders are asked for a key frame"
+    );
     let (to_b, to_a) = (call.a.mesh.media(), call.b.mesh.media());
     for n in 0..20 {
         for media in [&to_b, &to_a] {
@@ -212,7 +217,8 @@ async fn two_participants_connect_and_media_arrives_both_ways_in_order_with_its_
             media.send(picture(n, n == 0, 3_000));
         }
     }
-    call.until("both tracks on both sides", |call| call.a.tracks.len() == 2 && call.b.tracks.len() == 2).await;
+    call.until("both tracks on both sides", |call| call.a.tracks.len() == 2 && call.b.tracks.len() == 2)
+        .await;
     println!("connected after {connected:?}, first RTP after {:?}", start.elapsed());
     for side in [&mut call.a, &mut call.b] {
         let packets = side.track(TrackKind::Audio).unwrap();
@@ -251,7 +257,16 @@ async fn the_first_offer_is_small_and_holds_nothing_that_is_not_needed() {
     assert!(sdp.len() < 2_000, "{} bytes", sdp.len());
     assert_eq!(sdp.matches("a=rtpmap:").count(), 2);
     assert_eq!(sdp.matches("m=").count(), 2);
-    for needed in ["VP8/90000", "opus/48000/2", "transport-cc", "nack pli", "sdes:mid", "a=rtcp-mux", "a=group:BUNDLE", "a=candidate:"] {
+    for needed in [
+        "VP8/90000",
+        "opus/48000/2",
+        "transport-cc",
+        "nack pli",
+        "sdes:mid",
+        "a=rtcp-mux",
+        "a=group:BUNDLE",
+        "a=candidate:",
+    ] {
         assert!(sdp.contains(needed), "{needed} is missing");
     }
     call.close().await;
@@ -274,8 +289,10 @@ async fn a_restart_keeps_media_and_tracks_and_takes_a_new_path() {
             call.b.mesh.restart_ice(&call.a.id);
         }
         let start = clock::now();
-        call.until("away", |call| call.a.ice != IceState::Connected && call.b.ice != IceState::Connected).await;
-        call.until("back", |call| call.a.ice == IceState::Connected && call.b.ice == IceState::Connected).await;
+        call.until("away", |call| call.a.ice != IceState::Connected && call.b.ice != IceState::Connected)
+            .await;
+        call.until("back", |call| call.a.ice == IceState::Connected && call.b.ice == IceState::Connected)
+            .await;
         println!("restarted after {:?}", start.elapsed());
     }
     call.connected().await;
@@ -285,7 +302,12 @@ async fn a_restart_keeps_media_and_tracks_and_takes_a_new_path() {
     let packet = next(call.b.track(TrackKind::Audio).unwrap()).await;
     assert_eq!(packet.timestamp, 960);
     assert_eq!(call.b.tracks.len(), 2, "no track is announced again");
-    assert!(call.a.problems.is_empty() && call.b.problems.is_empty(), "{:?} {:?}", call.a.problems, call.b.problems);
+    assert!(
+        call.a.problems.is_empty() && call.b.problems.is_empty(),
+        "{:?} {:?}",
+        call.a.problems,
+        call.b.problems
+    );
     call.close().await;
 }
 
@@ -310,7 +332,12 @@ async fn two_restarts_at_the_same_moment_end_in_one_working_path() {
         media.send(sound(5));
         call.spend(Duration::from_millis(10)).await;
     }
-    assert!(call.a.problems.is_empty() && call.b.problems.is_empty(), "{:?} {:?}", call.a.problems, call.b.problems);
+    assert!(
+        call.a.problems.is_empty() && call.b.problems.is_empty(),
+        "{:?} {:?}",
+        call.a.problems,
+        call.b.problems
+    );
     call.close().await;
 }
 
@@ -329,7 +356,11 @@ async fn candidates_that_come_before_their_description_are_used() {
     let (candidates, rest): (Vec<_>, Vec<_>) = sdp.lines().partition(|line| line.starts_with("a=candidate:"));
     assert!(!candidates.is_empty());
     for line in candidates {
-        let signal = Signal::Candidate { candidate: line[2..].to_owned(), mid: Some("0".to_owned()), ufrag: ufrag.clone() };
+        let signal = Signal::Candidate {
+            candidate: line[2..].to_owned(),
+            mid: Some("0".to_owned()),
+            ufrag: ufrag.clone(),
+        };
         call.b.mesh.handle_signal(&call.a.id, signal);
     }
     let sdp = rest.join("\r\n") + "\r\n";
@@ -349,7 +380,10 @@ async fn a_participant_who_begins_anew_replaces_the_connection_and_keeps_its_tra
     call.until("sound", |call| !call.b.tracks.is_empty()).await;
     call.a.phase = None;
     call.begin();
-    call.until("anew", |call| call.a.phase == Some(PeerPhase::Connected) && call.b.ice == IceState::Connected).await;
+    call.until("anew", |call| {
+        call.a.phase == Some(PeerPhase::Connected) && call.b.ice == IceState::Connected
+    })
+    .await;
     call.connected().await;
     while call.b.track(TrackKind::Audio).unwrap().try_recv().is_ok() {}
     call.a.mesh.media().send(sound(9));
@@ -380,9 +414,13 @@ async fn sender_reports_put_both_tracks_on_one_clock() {
     let media = call.a.mesh.media();
     let captured_at = clock::now();
     media.send(EncodedFrame { captured_at, ..sound(50) });
-    media.send(EncodedFrame { captured_at: captured_at + Duration::from_millis(40), ..picture(30, true, 100) });
+    media.send(EncodedFrame {
+        captured_at: captured_at + Duration::from_millis(40),
+        ..picture(30, true, 100)
+    });
     let both = |side: &Side| {
-        [TrackKind::Audio, TrackKind::Video].map(|kind| side.reports.iter().find(|report| report.kind == kind).copied())
+        [TrackKind::Audio, TrackKind::Video]
+            .map(|kind| side.reports.iter().find(|report| report.kind == kind).copied())
     };
     call.until("reports", |call| both(&call.b).iter().all(Option::is_some)).await;
     let [Some(audio), Some(video)] = both(&call.b) else { unreachable!() };
@@ -414,7 +452,9 @@ async fn hostile_descriptions_give_a_problem_and_the_next_good_one_still_connect
     call.begin();
     call.until("the offer", |call| !call.to_b.is_empty()).await;
     let Signal::Description { sdp, .. } = call.to_b[0].clone() else { panic!("not an offer") };
-    let without = |what: &str| sdp.lines().filter(|l| !l.contains(what)).map(|l| format!("{l}\r\n")).collect::<String>();
+    let without = |what: &str| {
+        sdp.lines().filter(|l| !l.contains(what)).map(|l| format!("{l}\r\n")).collect::<String>()
+    };
     let hostile = [
         String::new(),
         "v=0".to_owned(),
@@ -443,8 +483,14 @@ async fn hostile_descriptions_give_a_problem_and_the_next_good_one_still_connect
             call.b.mesh.handle_signal(&mallory, Signal::Description { kind, sdp: text.clone(), proof: None });
         }
     }
-    for candidate in ["", "candidate:1 1 udp x x x", "candidate:1 1 udp 99999999999 ::: 70000 typ host", "a b udp c d e typ f"] {
-        let signal = Signal::Candidate { candidate: candidate.to_owned(), mid: Some("9".to_owned()), ufrag: None };
+    for candidate in [
+        "",
+        "candidate:1 1 udp x x x",
+        "candidate:1 1 udp 99999999999 ::: 70000 typ host",
+        "a b udp c d e typ f",
+    ] {
+        let signal =
+            Signal::Candidate { candidate: candidate.to_owned(), mid: Some("9".to_owned()), ufrag: None };
         call.b.mesh.handle_signal(&mallory, signal);
     }
     call.until("a problem", |call| !call.b.problems.is_empty()).await;

@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn loopback_and_link_local_get_no_socket_beside_a_real_address() {
-        let all = ips(&["127.0.0.1", "::1", "192.168.1.5", "fe80::1", "169.254.1.1", "2001:db8::1", "192.168.1.5"]);
+        let all =
+            ips(&["127.0.0.1", "::1", "192.168.1.5", "fe80::1", "169.254.1.1", "2001:db8::1", "192.168.1.5"]);
         assert_eq!(choose(&Addresses::Interfaces, all), ips(&["192.168.1.5", "2001:db8::1"]));
     }
 

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use ::rtc::interceptor::{
     Attribute, BandwidthEstimator, CongestionControlBuilder, Interceptor, NackGeneratorBuilder,
-    NackResponderBuilder, Packet, PacketReport, ReceiverReportBuilder, Registry, Slot, StreamInfo, TaggedPacket,
-    TwccReceiverBuilder, TwccSenderBuilder,
+    NackResponderBuilder, Packet, PacketReport, ReceiverReportBuilder, Registry, Slot, StreamInfo,
+    TaggedPacket, TwccReceiverBuilder, TwccSenderBuilder,
 };
 use ::rtc::rtcp;
 use ::rtc::rtp;
@@ -237,7 +237,8 @@ impl Tap {
             if let Some(report) = packet.downcast_ref::<rtcp::sender_report::SenderReport>()
                 && let Some(kind) = self.kinds.get(&report.ssrc).copied()
             {
-                let report = SenderReport { kind, rtp: report.rtp_time, ntp: duration_of_ntp(report.ntp_time) };
+                let report =
+                    SenderReport { kind, rtp: report.rtp_time, ntp: duration_of_ntp(report.ntp_time) };
                 self.events.send(Event::SenderReport(report));
             }
         }

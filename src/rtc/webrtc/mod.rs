@@ -8,8 +8,8 @@ mod chain;
 mod codecs;
 mod handler;
 mod runtime;
-mod statistics;
 mod servers;
+mod statistics;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,8 @@ use ::webrtc::media_stream::track_local::TrackLocal;
 use ::webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use ::webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, RTCConfiguration, RTCConfigurationBuilder, RTCIceCandidateInit,
-    RTCIceTransportPolicy, RTCSessionDescription, SettingEngine, SettingEngineBuilder, SrtpProtectionProfile, StatsSelector,
+    RTCIceTransportPolicy, RTCSessionDescription, SettingEngine, SettingEngineBuilder, SrtpProtectionProfile,
+    StatsSelector,
 };
 use ::webrtc::rtp_transceiver::RtpSender;
 use async_trait::async_trait;
@@ -33,7 +34,8 @@ use futures_util::FutureExt;
 use signaling_protocol::IceServer;
 
 use super::engine::{
-    Candidate, Connection, Engine, EngineError, Event, EventSender, OutgoingPacket, OutgoingReport, Restart, Setup,
+    Candidate, Connection, Engine, EngineError, Event, EventSender, OutgoingPacket, OutgoingReport, Restart,
+    Setup,
 };
 use super::{IcePolicy, SelectedPair, sdp, stats};
 use crate::media::encoded::TrackKind;
@@ -290,7 +292,8 @@ impl Connection for CrateConnection {
             Ok(answer) => answer,
             Err(error) => {
                 // The crate keeps an offer that it could not apply pending.
-                let back = async { self.pc.set_remote_description(RTCSessionDescription::rollback(None)?).await };
+                let back =
+                    async { self.pc.set_remote_description(RTCSessionDescription::rollback(None)?).await };
                 guarded(back).await.ok();
                 return Err(error);
             }

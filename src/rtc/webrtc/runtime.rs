@@ -22,8 +22,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use ::webrtc::runtime::{
-    AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, RecvMeta, Runtime, TokioRuntime,
-    Transmit,
+    AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, RecvMeta, Runtime,
+    TokioRuntime, Transmit,
 };
 use futures_util::FutureExt;
 use tokio::sync::Notify;
@@ -220,7 +220,9 @@ impl AsyncUdpSocket for Socket {
         loop {
             let chosen = self.path.is_chosen();
             if chosen && let Some((datagram, about)) = state.held.pop_front() {
-                let (Some(buf), Some(meta)) = (bufs.first_mut(), meta.first_mut()) else { return Poll::Ready(Ok(0)) };
+                let (Some(buf), Some(meta)) = (bufs.first_mut(), meta.first_mut()) else {
+                    return Poll::Ready(Ok(0));
+                };
                 let len = datagram.len().min(buf.len());
                 buf[..len].copy_from_slice(&datagram[..len]);
                 *meta = about;

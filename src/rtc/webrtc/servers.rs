@@ -64,7 +64,13 @@ mod tests {
 
     #[test]
     fn each_url_that_cannot_be_used_is_named_with_its_reason() {
-        let urls = ["turn:192.0.2.1:3478", "turns:relay.example", "turn:192.0.2.1?transport=tcp", "http://x", "stun:192.0.2.1"];
+        let urls = [
+            "turn:192.0.2.1:3478",
+            "turns:relay.example",
+            "turn:192.0.2.1?transport=tcp",
+            "http://x",
+            "stun:192.0.2.1",
+        ];
         let (usable, problems) = usable(&[server(&urls, Some("u"))]);
         assert_eq!(usable.len(), 1);
         assert_eq!(usable[0].urls, ["turn:192.0.2.1:3478", "stun:192.0.2.1"]);

@@ -1,7 +1,9 @@
 //! The crate's statistics as W3C dictionaries, as far as they can be trusted.
 
 use ::rtc::peer_connection::transport::RTCIceCandidatePair;
-use ::webrtc::peer_connection::{RTCIceCandidate, RTCIceCandidateType, RTCStatsReport, RTCStatsReportEntry as Entry};
+use ::webrtc::peer_connection::{
+    RTCIceCandidate, RTCIceCandidateType, RTCStatsReport, RTCStatsReportEntry as Entry,
+};
 use serde_json::Value;
 
 use crate::rtc::{CandidateType, PairEnd, SelectedPair, stats};
@@ -29,7 +31,9 @@ fn dictionary(entry: &Entry) -> Option<Value> {
 
 /// The crate's pairs name their candidates without the prefix of the candidates' own ids.
 fn point_to_candidates(mut pair: Value) -> Value {
-    for (field, prefix) in [("localCandidateId", "RTCLocalIceCandidate_"), ("remoteCandidateId", "RTCRemoteIceCandidate_")] {
+    for (field, prefix) in
+        [("localCandidateId", "RTCLocalIceCandidate_"), ("remoteCandidateId", "RTCRemoteIceCandidate_")]
+    {
         if let Some(Value::String(id)) = pair.get_mut(field)
             && !id.starts_with(prefix)
         {
