@@ -8,10 +8,13 @@
 //!
 //! `docs/architecture.md` is the map; each module says what it deliberately does not know.
 
+pub mod call;
 pub mod clock;
 pub mod config;
 pub mod engine;
 pub mod link;
 pub mod media;
 pub mod rtc;
+pub mod server_url;
+pub mod signaling;
 pub mod units;

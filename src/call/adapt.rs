@@ -1,0 +1,260 @@
+//! What the encoders are asked for, from what the network can take.
+//!
+//! Sound comes first: a call without picture is a call. What is left goes to the picture, whose
+//! size follows the rate in steps, upwards only with room to spare, so that it does not flutter.
+//! With several participants the slowest decides, because everybody gets the same encoding.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use signaling_protocol::PeerId;
+
+use crate::media::EncoderTarget;
+use crate::units::{Bitrate, Resolution};
+
+/// What the encoders are asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Targets {
+    /// The microphone.
+    pub audio: AudioTarget,
+    /// The camera; `None` while there is no room for a picture.
+    pub video: Option<EncoderTarget>,
+}
+
+/// What the sound encoder is asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AudioTarget {
+    /// Bits per second of Opus.
+    pub bitrate: Bitrate,
+    /// Share of our packets that is lost, 0.0 to 1.0: how much in-band FEC is worth it.
+    pub loss: f32,
+}
+
+/// Until the first estimate (where the estimator begins, too).
+const INITIAL: Bitrate = Bitrate::from_kbps(1_000);
+
+/// Best picture that is ever asked for: 720p at 30 frames a second gains nothing beyond.
+const MOST_VIDEO: Bitrate = Bitrate::from_kbps(2_500);
+
+/// RTP, its extensions and the authentication tag, 50 packets a second: about 40 bytes each.
+const AUDIO_OVERHEAD: Bitrate = Bitrate::from_kbps(16);
+
+/// The same for pictures, as a share: about 40 bytes in 1 200.
+const VIDEO_OVERHEAD: f64 = 1.04;
+
+/// Total rate from which on the sound gets so much (RFC 7587 section 3.1.1 for what is good).
+const SOUND: [(Bitrate, Bitrate); 6] = [
+    (Bitrate::from_kbps(400), Bitrate::from_kbps(64)),
+    (Bitrate::from_kbps(200), Bitrate::from_kbps(40)),
+    (Bitrate::from_kbps(120), Bitrate::from_kbps(32)),
+    (Bitrate::from_kbps(70), Bitrate::from_kbps(24)),
+    (Bitrate::from_kbps(40), Bitrate::from_kbps(16)),
+    (Bitrate::ZERO, Bitrate::from_kbps(10)),
+];
+
+struct Step {
+    from: Bitrate,
+    resolution: Resolution,
+    fps: f64,
+}
+
+/// Picture rate from which on a step looks better than the one below. VP8 in real time needs about
+/// 0.02 bit a pixel before it falls apart.
+const PICTURE: [Step; 5] = [
+    Step { from: Bitrate::from_kbps(500), resolution: Resolution::HD, fps: 30.0 },
+    Step { from: Bitrate::from_kbps(300), resolution: Resolution::new(960, 540), fps: 30.0 },
+    Step { from: Bitrate::from_kbps(150), resolution: Resolution::new(640, 360), fps: 30.0 },
+    Step { from: Bitrate::from_kbps(80), resolution: Resolution::new(480, 270), fps: 20.0 },
+    Step { from: Bitrate::from_kbps(40), resolution: Resolution::new(320, 180), fps: 15.0 },
+];
+
+/// A step up, or the picture's return, needs this much more than its threshold.
+const UP: f64 = 1.2;
+
+/// For so long there must be room for a picture again before it comes back.
+const RETURN_AFTER: Duration = Duration::from_secs(2);
+
+#[derive(Clone, Copy, Debug)]
+struct Estimate {
+    bitrate: Bitrate,
+    loss: f32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Picture {
+    /// At this index of [`PICTURE`].
+    At(usize),
+    /// No room; since when there is again.
+    Paused { room_since: Option<Instant> },
+}
+
+/// Turns estimates into targets.
+#[derive(Debug)]
+pub struct Adapter {
+    cap: Option<Bitrate>,
+    estimates: BTreeMap<PeerId, Estimate>,
+    picture: Picture,
+}
+
+impl Adapter {
+    /// Before any estimate.
+    pub fn new(cap: Option<Bitrate>) -> Self {
+        Self { cap, estimates: BTreeMap::new(), picture: Picture::At(0) }
+    }
+
+    /// The person's cap on the picture.
+    pub fn set_cap(&mut self, cap: Option<Bitrate>) {
+        self.cap = cap;
+    }
+
+    /// What may be sent to a participant.
+    pub fn on_estimate(&mut self, peer: &PeerId, bitrate: Bitrate, loss: f32) {
+        let loss = if loss.is_finite() { loss.clamp(0.0, 1.0) } else { 0.0 };
+        self.estimates.insert(peer.clone(), Estimate { bitrate, loss });
+    }
+
+    /// A participant left.
+    pub fn forget(&mut self, peer: &PeerId) {
+        self.estimates.remove(peer);
+    }
+
+    /// Whether there is no room for a picture.
+    pub fn is_paused(&self) -> bool {
+        matches!(self.picture, Picture::Paused { .. })
+    }
+
+    /// The targets for now.
+    pub fn targets(&mut self, now: Instant) -> Targets {
+        let total = self.estimates.values().map(|estimate| estimate.bitrate).min().unwrap_or(INITIAL);
+        let loss = self.estimates.values().map(|estimate| estimate.loss).fold(0.0, f32::max);
+        let audio = SOUND.iter().find(|(from, _)| total >= *from).map_or(SOUND[5].1, |(_, rate)| *rate);
+        let left = total.as_bps().saturating_sub(audio.as_bps() + AUDIO_OVERHEAD.as_bps());
+        let bitrate = Bitrate::from_bps(left).scaled(1.0 / VIDEO_OVERHEAD);
+        let bitrate = bitrate.min(self.cap.unwrap_or(MOST_VIDEO));
+        self.picture = self.picture.after(bitrate, now);
+        let video = match self.picture {
+            Picture::At(at) => {
+                let step = &PICTURE[at];
+                Some(EncoderTarget { bitrate, max_resolution: step.resolution, max_fps: step.fps })
+            }
+            Picture::Paused { .. } => None,
+        };
+        Targets { audio: AudioTarget { bitrate: audio, loss }, video }
+    }
+}
+
+impl Picture {
+    fn after(self, bitrate: Bitrate, now: Instant) -> Self {
+        let fits = |rate: Bitrate| PICTURE.iter().position(|step| rate >= step.from);
+        // Seen from below, the rate counts for less.
+        let fits_upwards = fits(bitrate.scaled(1.0 / UP));
+        match (self, fits(bitrate), fits_upwards) {
+            (Picture::At(_), None, _) => Picture::Paused { room_since: None },
+            (Picture::At(at), Some(fit), up) => match up {
+                Some(up) if up < at => Picture::At(up),
+                _ => Picture::At(fit.max(at)),
+            },
+            (Picture::Paused { .. }, _, None) => Picture::Paused { room_since: None },
+            (Picture::Paused { room_since: None }, _, Some(_)) => Picture::Paused { room_since: Some(now) },
+            (Picture::Paused { room_since: Some(since) }, _, Some(up)) => {
+                if now.saturating_duration_since(since) >= RETURN_AFTER { Picture::At(up) } else { self }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn peer(name: &str) -> PeerId {
+        PeerId::new(name).expect("a peer")
+    }
+
+    fn at(adapter: &mut Adapter, kbps: u64, now: Instant) -> Targets {
+        adapter.on_estimate(&peer("a"), Bitrate::from_kbps(kbps), 0.0);
+        adapter.targets(now)
+    }
+
+    fn size(targets: Targets) -> Option<u32> {
+        targets.video.map(|video| video.max_resolution.height)
+    }
+
+    #[test]
+    fn a_call_begins_with_a_whole_picture_and_the_best_sound() {
+        let targets = Adapter::new(None).targets(crate::clock::now());
+        assert_eq!(size(targets), Some(720));
+        assert_eq!(targets.audio.bitrate, Bitrate::from_kbps(64));
+    }
+
+    #[test]
+    fn sound_comes_first_when_there_is_little() {
+        let now = crate::clock::now();
+        let mut adapter = Adapter::new(None);
+        let targets = at(&mut adapter, 60, now);
+        assert_eq!((targets.audio.bitrate, targets.video), (Bitrate::from_kbps(16), None));
+        assert!(adapter.is_paused());
+        assert_eq!(at(&mut adapter, 3, now).audio.bitrate, Bitrate::from_kbps(10));
+    }
+
+    #[test]
+    fn the_picture_comes_back_when_there_has_been_room_for_two_seconds() {
+        let now = crate::clock::now();
+        let mut adapter = Adapter::new(None);
+        at(&mut adapter, 20, now);
+        assert_eq!(at(&mut adapter, 2_000, now).video, None);
+        assert_eq!(at(&mut adapter, 20, now + Duration::from_secs(1)).video, None);
+        assert_eq!(at(&mut adapter, 2_000, now + Duration::from_secs(3)).video, None);
+        assert_eq!(size(at(&mut adapter, 2_000, now + Duration::from_secs(5))), Some(720));
+    }
+
+    #[test]
+    fn the_size_follows_the_rate_and_does_not_flutter() {
+        let now = crate::clock::now();
+        let mut adapter = Adapter::new(None);
+        let steps = [1_000, 590, 400, 230, 700].map(|kbps| size(at(&mut adapter, kbps, now)));
+        assert_eq!(steps, [Some(720), Some(720), Some(540), Some(360), Some(720)]);
+        at(&mut adapter, 550, now);
+        let steps = [600, 570, 600, 570].map(|kbps| size(at(&mut adapter, kbps, now)));
+        assert_eq!(steps, [Some(540); 4]);
+    }
+
+    #[test]
+    fn the_slowest_participant_decides_until_it_leaves() {
+        let now = crate::clock::now();
+        let mut adapter = Adapter::new(None);
+        adapter.on_estimate(&peer("b"), Bitrate::from_kbps(300), 0.2);
+        let both = at(&mut adapter, 2_000, now);
+        assert!(both.video.is_some_and(|video| video.bitrate < Bitrate::from_kbps(300)));
+        assert_eq!(both.audio.loss, 0.2);
+        adapter.forget(&peer("b"));
+        assert!(adapter.targets(now).video.is_some_and(|video| video.bitrate > Bitrate::from_kbps(1_500)));
+    }
+
+    #[test]
+    fn the_cap_holds_for_the_picture_only() {
+        let now = crate::clock::now();
+        let mut adapter = Adapter::new(Some(Bitrate::from_kbps(500)));
+        let targets = at(&mut adapter, 9_000, now);
+        assert_eq!(targets.video.map(|video| video.bitrate), Some(Bitrate::from_kbps(500)));
+        assert_eq!(targets.audio.bitrate, Bitrate::from_kbps(64));
+    }
+
+    proptest! {
+        #[test]
+        fn sound_and_picture_together_stay_within_the_estimate(
+            rates in proptest::collection::vec((0u64..10_000, any::<f32>()), 1..50),
+        ) {
+            let now = crate::clock::now();
+            let mut adapter = Adapter::new(None);
+            for (n, (kbps, loss)) in rates.into_iter().enumerate() {
+                adapter.on_estimate(&peer("a"), Bitrate::from_kbps(kbps), loss);
+                let targets = adapter.targets(now + Duration::from_millis(n as u64 * 500));
+                let video = targets.video.map_or(0, |video| video.bitrate.as_bps());
+                prop_assert!(targets.video.is_none() || targets.audio.bitrate.as_bps() + video <= kbps * 1_000);
+                prop_assert!((0.0..=1.0).contains(&targets.audio.loss));
+            }
+        }
+    }
+}
