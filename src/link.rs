@@ -137,9 +137,11 @@ impl Link {
         };
         // Some programs escape the # of what is pasted into them.
         let unescaped = if rest.contains('#') { rest.to_owned() } else { rest.replacen("%23", "#", 1) };
-        let asked = unescaped.split_once('?').and_then(|(_, query)| match query.split(['&', '#']).find(|q| q.starts_with("tls="))? {
-            "tls=0" => Some(Security::Plain),
-            _ => Some(Security::Tls),
+        let asked = unescaped.split_once('?').and_then(|(_, query)| {
+            match query.split(['&', '#']).find(|q| q.starts_with("tls="))? {
+                "tls=0" => Some(Security::Plain),
+                _ => Some(Security::Tls),
+            }
         });
         let url = server_url::parse(said.or(asked), &unescaped)
             .map_err(|reason| ServerUrlError::Malformed { text: shortened(rest), reason })?;
@@ -209,8 +211,9 @@ fn room_code(text: &str) -> Result<RoomId, LinkError> {
 
 /// Without what sticks to a text that was copied out of a sentence.
 fn unwrapped(text: &str) -> &str {
-    let invisible =
-        |c: char| c.is_whitespace() || c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
+    let invisible = |c: char| {
+        c.is_whitespace() || c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+    };
     let opening = |c: char| invisible(c) || "\"'`<([{«»„“”‘’‚‹›".contains(c);
     let closing = |c: char| invisible(c) || "\"'`>)]}«»„“”‘’‚‹›.,;:!?".contains(c);
     text.trim_start_matches(opening).trim_end_matches(closing)
@@ -279,7 +282,10 @@ mod tests {
         refused("https://host/x/y", LinkError::NoRoom);
         refused("https://host/r/a b", LinkError::BadRoom("a%20b".into()));
         refused("https://host/r/a/b", LinkError::BadRoom("a/b".into()));
-        refused(&format!("https://host/r/{}", "x".repeat(65)), LinkError::BadRoom(format!("{}…", "x".repeat(60))));
+        refused(
+            &format!("https://host/r/{}", "x".repeat(65)),
+            LinkError::BadRoom(format!("{}…", "x".repeat(60))),
+        );
         refused("https://host/r/x#tooshort", LinkError::BadSecret);
         refused(&format!("https://host/r/x#{SECRET}AA"), LinkError::BadSecret);
         refused(&"x".repeat(5000), LinkError::TooLong);

@@ -49,7 +49,9 @@ impl Host {
     /// private (RFC 1918), shared (RFC 6598), link-local or unique-local (RFC 4193) address.
     pub fn is_nearby(&self) -> bool {
         match self {
-            Host::Name(name) => name == "localhost" || name.ends_with(".localhost") || name.ends_with(".local"),
+            Host::Name(name) => {
+                name == "localhost" || name.ends_with(".localhost") || name.ends_with(".local")
+            }
             Host::V4(ip) => v4_is_nearby(*ip),
             Host::V6(ip) => match ip.to_ipv4_mapped() {
                 Some(ip) => v4_is_nearby(ip),
@@ -199,8 +201,8 @@ impl FromStr for ServerUrl {
             let security = security.unwrap_or_else(|| Security::of(&host));
             return Ok(Self::new(security, host, 0));
         }
-        let url =
-            parse(security, rest).map_err(|reason| ServerUrlError::Malformed { text: shortened(text), reason })?;
+        let url = parse(security, rest)
+            .map_err(|reason| ServerUrlError::Malformed { text: shortened(text), reason })?;
         let excess = &url[url::Position::BeforePath..];
         if excess != "/" {
             return Err(ServerUrlError::Excess(shortened(excess)));

@@ -151,7 +151,9 @@ impl CallMachine {
     /// When to give [`Input::Tick`] at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let stage = match &self.stage {
-            Stage::Opening { until } | Stage::Joining { until, .. } | Stage::Knocking { until, .. } => Some(*until),
+            Stage::Opening { until } | Stage::Joining { until, .. } | Stage::Knocking { until, .. } => {
+                Some(*until)
+            }
             Stage::Prepared(Attempt { servers: Servers::AskAgain { at, .. }, .. }) => Some(*at),
             Stage::Prepared(_)
             | Stage::Idle
@@ -177,9 +179,11 @@ impl CallMachine {
     /// left empty), visitors, duration, lock, admission, signaling, notices.
     pub fn fill(&self, view: &mut CallView, now: Instant) {
         view.phase = self.stage.shown();
-        view.invite = self.room.as_ref().filter(|room| self.stage.is_inside() && room.role == Role::Owner).map(
-            |room| Invite { link: room.link.invite_url(), lan_only: room.lan_only },
-        );
+        view.invite = self
+            .room
+            .as_ref()
+            .filter(|room| self.stage.is_inside() && room.role == Role::Owner)
+            .map(|room| Invite { link: room.link.invite_url(), lan_only: room.lan_only });
         view.peers = self.members.iter().map(Member::view).collect();
         view.visitors = self.knockers.iter().map(Knocker::view).collect();
         view.duration = self
@@ -472,11 +476,12 @@ impl CallMachine {
 
     /// Ends whatever is going on, with a summary for the person.
     pub(super) fn end(&mut self, reason: EndReason, now: Instant, out: &mut Vec<Effect>) {
-        let duration = self.connected_since.map(|since| now.saturating_duration_since(since)).unwrap_or_default();
-        let quality = self.connected_since.and(self.quality.take()).map(|quality| Quality {
-            reconnects: quality.reconnects.max(self.reconnects),
-            ..quality
-        });
+        let duration =
+            self.connected_since.map(|since| now.saturating_duration_since(since)).unwrap_or_default();
+        let quality = self
+            .connected_since
+            .and(self.quality.take())
+            .map(|quality| Quality { reconnects: quality.reconnects.max(self.reconnects), ..quality });
         self.tear_down(out);
         self.stage = Stage::Ended(Summary { reason, duration, quality });
     }
@@ -484,7 +489,9 @@ impl CallMachine {
     /// Ends whatever is going on, without a word.
     pub(super) fn tear_down(&mut self, out: &mut Vec<Effect>) {
         self.dirty = true;
-        if let Some(room) = self.room.take().filter(|_| matches!(self.session, Session::Up { .. } | Session::Lost { .. })) {
+        if let Some(room) =
+            self.room.take().filter(|_| matches!(self.session, Session::Up { .. } | Session::Lost { .. }))
+        {
             let room = room.id().clone();
             match &self.stage {
                 Stage::Waiting | Stage::InCall => self.send(ClientMessage::RoomLeave { room }, out),
@@ -501,7 +508,9 @@ impl CallMachine {
             }
         }
         match std::mem::replace(&mut self.session, Session::None) {
-            Session::Connecting | Session::Up { .. } | Session::Lost { .. } => out.push(Effect::CloseSignaling),
+            Session::Connecting | Session::Up { .. } | Session::Lost { .. } => {
+                out.push(Effect::CloseSignaling)
+            }
             Session::None | Session::Over { .. } => {}
         }
         if std::mem::take(&mut self.connections_open) {

@@ -170,11 +170,8 @@ impl CallMachine {
             self.notice(Severity::Info, "Only the person who opened the room can lock it.", now);
             return;
         }
-        let message = ClientMessage::RoomSet {
-            room: room.id().clone(),
-            locked: Some(switch.is_on()),
-            admission: None,
-        };
+        let message =
+            ClientMessage::RoomSet { room: room.id().clone(), locked: Some(switch.is_on()), admission: None };
         self.request(Request::Set, message, out);
     }
 

@@ -264,7 +264,15 @@ mod tests {
         use PathAdvice::{Lost, Restart};
         assert_eq!(
             advice(&mut down(Turn::First, now), Reach::Both, now, 100),
-            [(2, Restart), (10, Restart), (18, Restart), (26, Restart), (34, Restart), (42, Restart), (45, Lost)]
+            [
+                (2, Restart),
+                (10, Restart),
+                (18, Restart),
+                (26, Restart),
+                (34, Restart),
+                (42, Restart),
+                (45, Lost)
+            ]
         );
     }
 

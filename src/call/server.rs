@@ -49,7 +49,9 @@ impl CallMachine {
     }
 
     fn ask_to_open(&mut self, out: &mut Vec<Effect>) {
-        let Some(room) = self.room.as_ref().filter(|_| matches!(self.stage, Stage::Opening { .. })) else { return };
+        let Some(room) = self.room.as_ref().filter(|_| matches!(self.stage, Stage::Opening { .. })) else {
+            return;
+        };
         let message = ClientMessage::RoomOpen {
             room: room.id().clone(),
             admission: self.admission,
@@ -113,7 +115,16 @@ impl CallMachine {
     fn on_message(&mut self, message: ServerMessage, re: Option<u64>, now: Instant, out: &mut Vec<Effect>) {
         let request = self.answered(re);
         match message {
-            ServerMessage::RoomJoined { room, peers, signals, by, admission, locked, ice_servers, refresh_s } => {
+            ServerMessage::RoomJoined {
+                room,
+                peers,
+                signals,
+                by,
+                admission,
+                locked,
+                ice_servers,
+                refresh_s,
+            } => {
                 if !self.is_here(&room) {
                     return;
                 }
@@ -248,7 +259,13 @@ impl CallMachine {
     }
 
     /// We are let in: the prepared connection gets its participant and the answer.
-    fn enter(&mut self, host: &PeerInfo, signals: Vec<serde_json::Value>, now: Instant, out: &mut Vec<Effect>) {
+    fn enter(
+        &mut self,
+        host: &PeerInfo,
+        signals: Vec<serde_json::Value>,
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) {
         let signals = readable(signals);
         let mut member = Member::new(host, Entry::Inside, PathWatch::new(self.turn(&host.peer), now));
         for signal in &signals {
@@ -266,7 +283,9 @@ impl CallMachine {
         self.stage = Stage::InCall;
         self.dirty = true;
         out.push(Effect::AdoptPrepared(host.peer.clone()));
-        out.extend(signals.into_iter().map(|signal| Effect::HandleSignal { from: host.peer.clone(), signal }));
+        out.extend(
+            signals.into_iter().map(|signal| Effect::HandleSignal { from: host.peer.clone(), signal }),
+        );
     }
 
     fn on_knocking(&mut self, ice_servers: Vec<IceServer>, now: Instant, out: &mut Vec<Effect>) {
@@ -280,7 +299,13 @@ impl CallMachine {
         }
     }
 
-    fn on_knocked(&mut self, from: PeerInfo, signals: Vec<serde_json::Value>, now: Instant, out: &mut Vec<Effect>) {
+    fn on_knocked(
+        &mut self,
+        from: PeerInfo,
+        signals: Vec<serde_json::Value>,
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) {
         let (peer, name) = (from.peer.clone(), display_name(&from.name));
         if self.member(&peer).is_some() || self.me() == Some(&peer) {
             debug!(%peer, "knocks, but is inside");
@@ -288,7 +313,11 @@ impl CallMachine {
         }
         if !self.members.is_empty() || self.knockers.len() >= MOST_VISITORS {
             self.turn_away(&peer, DeclineReason::Busy, out);
-            self.notice(Severity::Info, format!("{name} wanted to join and was told that you are busy."), now);
+            self.notice(
+                Severity::Info,
+                format!("{name} wanted to join and was told that you are busy."),
+                now,
+            );
             return;
         }
         let signals = readable(signals);
@@ -311,7 +340,13 @@ impl CallMachine {
         // After a restart of the server somebody at the door knocks again.
         let again = self.knockers.iter().any(|knocker| knocker.info.peer == peer);
         self.knockers.retain(|knocker| knocker.info.peer != peer);
-        self.knockers.push(Knocker { info: from, name: name.clone(), signals, verified, until: now + PATIENCE });
+        self.knockers.push(Knocker {
+            info: from,
+            name: name.clone(),
+            signals,
+            verified,
+            until: now + PATIENCE,
+        });
         self.dirty = true;
         if self.is_open() {
             self.accept(&peer, now, out);
@@ -477,7 +512,10 @@ impl CallMachine {
         let Stage::Prepared(attempt) = &mut self.stage else { return };
         let Servers::Asked { pause } = attempt.servers else { return };
         let told = Duration::from_millis(retry_ms.unwrap_or(0)).min(LONGEST_PAUSE);
-        attempt.servers = Servers::AskAgain { at: now + pause.max(told), pause: (pause * 2).clamp(ASK_AGAIN, LONGEST_PAUSE) };
+        attempt.servers = Servers::AskAgain {
+            at: now + pause.max(told),
+            pause: (pause * 2).clamp(ASK_AGAIN, LONGEST_PAUSE),
+        };
     }
 
     fn refused(&mut self, code: ErrorCode, message: String, now: Instant, out: &mut Vec<Effect>) {
