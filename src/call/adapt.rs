@@ -213,7 +213,7 @@ mod tests {
     fn the_size_follows_the_rate_and_does_not_flutter() {
         let now = crate::clock::now();
         let mut adapter = Adapter::new(None);
-        let steps = [1_000, 590, 400, 230, 700].map(|kbps| size(at(&mut adapter, kbps, now)));
+        let steps = [1_000, 610, 400, 230, 740].map(|kbps| size(at(&mut adapter, kbps, now)));
         assert_eq!(steps, [Some(720), Some(720), Some(540), Some(360), Some(720)]);
         at(&mut adapter, 550, now);
         let steps = [600, 570, 600, 570].map(|kbps| size(at(&mut adapter, kbps, now)));

@@ -77,14 +77,8 @@ impl CallMachine {
                 let signals = attempt.offer.iter().chain(&attempt.candidates).cloned().collect();
                 self.knock(signals, out);
             }
-            Stage::Prepared(attempt) | Stage::Joining { attempt, .. } => {
-                attempt.knocked = false;
-                if let Servers::Asked { .. } = attempt.servers {
-                    attempt.servers = Servers::Wanted;
-                }
-                self.advance(now, out);
-            }
-            Stage::Opening { .. } => self.ask_to_open(out),
+            // Their requests are unanswered, so the session sends them again.
+            Stage::Opening { .. } | Stage::Prepared(_) | Stage::Joining { .. } => {}
             Stage::Idle | Stage::Hosting | Stage::Ended(_) => {}
         }
     }
@@ -307,9 +301,14 @@ impl CallMachine {
         out: &mut Vec<Effect>,
     ) {
         let (peer, name) = (from.peer.clone(), display_name(&from.name));
-        if self.member(&peer).is_some() || self.me() == Some(&peer) {
-            debug!(%peer, "knocks, but is inside");
-            return;
+        match self.member(&peer) {
+            Some(member) if member.watch.is_up() => {
+                debug!(%peer, "knocks, but is inside");
+                return;
+            }
+            // The server was restarted before it let them in.
+            Some(_) => self.drop_member(&peer, out),
+            None => {}
         }
         if !self.members.is_empty() || self.knockers.len() >= MOST_VISITORS {
             self.turn_away(&peer, DeclineReason::Busy, out);
@@ -490,21 +489,8 @@ impl CallMachine {
             }
             Some(Request::Set) => self.notice(Severity::Warning, message, now),
             Some(Request::Refresh) => self.refresh_at = Some(now + SHORTEST_REFRESH),
-            None => match &self.stage {
-                // Nothing else is under way that could be meant.
-                Stage::Opening { .. } => self.refused(code, message, now, out),
-                Stage::Joining { attempt, .. } | Stage::Knocking { attempt, .. } if attempt.knocked => {
-                    self.refused(code, message, now, out);
-                }
-                Stage::Joining { .. }
-                | Stage::Knocking { .. }
-                | Stage::Idle
-                | Stage::Hosting
-                | Stage::Waiting
-                | Stage::Prepared(_)
-                | Stage::InCall
-                | Stage::Ended(_) => {}
-            },
+            // About a signal that came too late, or the like: nobody waits for it.
+            None => {}
         }
     }
 
