@@ -8,6 +8,7 @@ use std::time::Duration;
 use signaling_protocol::{Admission, DeclineReason, MediaState, PeerId};
 
 use crate::config::Settings;
+pub use crate::media::devices::{Device, Devices};
 use crate::rtc::{IceState, PeerPhase, SelectedPair};
 
 /// The call as a person sees it.
@@ -261,24 +262,4 @@ pub enum Severity {
     Warning,
     /// Something does not work.
     Error,
-}
-
-/// A device in a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
-    /// Stable id.
-    pub id: String,
-    /// The name shown to people.
-    pub name: String,
-}
-
-/// What this computer has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Devices {
-    /// Cameras.
-    pub cameras: Vec<Device>,
-    /// Microphones (without the monitors of speakers).
-    pub microphones: Vec<Device>,
-    /// Speakers and headphones.
-    pub speakers: Vec<Device>,
 }

@@ -11,14 +11,26 @@
 //! participants there are. The seam to the network lies below the encoder, so that one encode
 //! serves every receiver.
 
+mod beat;
 pub mod capture;
 pub mod codec;
+pub mod devices;
 pub mod encoded;
 pub mod frame;
 pub mod latest;
 pub mod marker;
+pub mod mixer;
+pub mod playout;
+pub mod process;
+pub mod receive;
+mod resample;
+pub mod send_audio;
+pub mod sink;
 pub mod source;
 pub mod stats;
+#[cfg(test)]
+mod test_signal;
+pub mod voice;
 pub mod worker;
 
 use std::sync::Arc;

@@ -133,3 +133,72 @@ pub struct VideoReceiveStats {
     /// Packets that are not VP8 payload (RFC 7741); not a W3C member.
     pub packets_malformed: u64,
 }
+
+/// Of a received track, for `inbound-rtp` of kind audio.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AudioReceiveStats {
+    /// Time that samples spent in the jitter buffer, summed over all emitted samples.
+    pub jitter_buffer_delay: Duration,
+    /// The same sum for the delay that the buffer aimed at.
+    pub jitter_buffer_target_delay: Duration,
+    /// The same sum for the delay that the network alone would have asked for.
+    pub jitter_buffer_minimum_delay: Duration,
+    /// Samples that left the buffer.
+    pub jitter_buffer_emitted_count: u64,
+    /// All samples played, concealed ones included.
+    pub total_samples_received: u64,
+    /// Samples made up because nothing had arrived.
+    pub concealed_samples: u64,
+    /// Those of them that were silence.
+    pub silent_concealed_samples: u64,
+    /// How often concealment began.
+    pub concealment_events: u64,
+    /// Samples inserted to slow down.
+    pub inserted_samples_for_deceleration: u64,
+    /// Samples removed to speed up.
+    pub removed_samples_for_acceleration: u64,
+    /// Packets that came too late, or too many, to be played.
+    pub packets_discarded: u64,
+    /// Packets whose content was played from the copy in the next one (Opus in-band FEC).
+    pub fec_packets_received: u64,
+    /// Packets that came twice (not in W3C).
+    pub packets_duplicated: u64,
+    /// Packets that were not Opus (not in W3C).
+    pub packets_invalid: u64,
+    /// Loudness now, 0.0 to 1.0.
+    pub audio_level: f64,
+    /// Sum of squared loudness times seconds.
+    pub total_audio_energy: f64,
+    /// How long was played.
+    pub total_samples_duration: Duration,
+}
+
+/// Of the microphone, for `media-source` of kind audio and its `outbound-rtp`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AudioSendStats {
+    /// Loudness now, 0.0 to 1.0.
+    pub audio_level: f64,
+    /// Sum of squared loudness times seconds.
+    pub total_audio_energy: f64,
+    /// How long was captured.
+    pub total_samples_duration: Duration,
+    /// Echo that comes back without the canceller, in dB.
+    pub echo_return_loss: Option<f64>,
+    /// Echo that the canceller removes, in dB.
+    pub echo_return_loss_enhancement: Option<f64>,
+    /// Packets of 20 ms given to the network.
+    pub packets: u64,
+    /// Packets of 20 ms not sent because there was nothing to say.
+    pub packets_silent: u64,
+}
+
+/// Of the speaker, for `media-playout`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AudioPlayoutStats {
+    /// How long the speaker was fed.
+    pub total_samples_duration: Duration,
+    /// Samples handed to the speaker.
+    pub total_samples_count: u64,
+    /// Time between handing over and hearing, summed over all samples.
+    pub total_playout_delay: Duration,
+}

@@ -32,6 +32,13 @@ impl Worker {
         Ok(Self { name: name.to_owned(), thread: Some(thread), ended })
     }
 
+    /// Wakes the thread if it waits in `park`.
+    pub fn unpark(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+    }
+
     /// Whether the thread came to its end.
     pub fn is_finished(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)

@@ -2,4 +2,6 @@
 
 pub mod pace;
 pub mod pattern;
+pub mod tone;
+pub mod wav;
 pub mod y4m;

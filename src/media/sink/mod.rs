@@ -1,0 +1,4 @@
+//! Where sound goes.
+
+pub mod null;
+pub mod wav;
