@@ -53,6 +53,12 @@ impl<T> Latest<T> {
         self.changed.notify_one();
     }
 
+    /// Puts a value in unless a newer one is already there.
+    pub fn put_if_empty(&self, value: T) {
+        self.lock().value.get_or_insert(value);
+        self.changed.notify_one();
+    }
+
     /// Takes the newest value, waiting for one at most `timeout`.
     pub fn take(&self, timeout: Duration) -> Result<T, Empty> {
         let state = self.lock();

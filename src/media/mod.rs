@@ -1,8 +1,8 @@
 //! Devices to encoded frames, and encoded frames to pictures and sound.
 //!
 //! ```text
-//!  VideoSource ─▶ Latest slot ─▶ send::VideoSender (scale, encode) ─▶ FrameSink
-//!  AudioSource ─▶ process (echo, noise, gain) ─▶ send::AudioSender (encode) ─▶ FrameSink
+//!  VideoSource ─▶ Latest slot ─▶ send_video (scale, encode) ─▶ FrameSink
+//!  AudioSource ─▶ process (echo, noise, gain) ─▶ send_audio (encode) ─▶ FrameSink
 //!  packets ─▶ receive::video (order, assemble, decode) ─▶ FrameSlots
 //!  packets ─▶ receive::audio_jitter (order, conceal, stretch) ─▶ mixer ─▶ AudioSink
 //! ```
@@ -11,9 +11,11 @@
 //! participants there are. The seam to the network lies below the encoder, so that one encode
 //! serves every receiver.
 
+pub mod adaptation;
 mod beat;
 pub mod capture;
 pub mod codec;
+pub mod convert;
 pub mod devices;
 pub mod encoded;
 pub mod frame;
@@ -22,9 +24,12 @@ pub mod marker;
 pub mod mixer;
 pub mod playout;
 pub mod process;
+pub mod rate;
 pub mod receive;
 mod resample;
+pub mod scale;
 pub mod send_audio;
+pub mod send_video;
 pub mod sink;
 pub mod source;
 pub mod stats;

@@ -25,11 +25,13 @@ impl Worker {
     /// Starts a thread. The system cuts names off after 15 bytes on Linux.
     pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let (alive, ended) = sync_channel(1);
-        let thread = Builder::new().name(name.to_owned()).spawn(move || {
+        // A name may come from a stranger, and the system takes no NUL in it.
+        let name = name.replace('\0', "");
+        let thread = Builder::new().name(name.clone()).spawn(move || {
             let _alive = alive;
             body();
         })?;
-        Ok(Self { name: name.to_owned(), thread: Some(thread), ended })
+        Ok(Self { name, thread: Some(thread), ended })
     }
 
     /// Wakes the thread if it waits in `park`.

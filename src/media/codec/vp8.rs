@@ -495,3 +495,7 @@ impl Drop for Decoder {
         unsafe { vpx::vpx_codec_destroy(&mut *self.ctx) };
     }
 }
+
+#[cfg(test)]
+#[path = "vp8_tests.rs"]
+mod tests;
