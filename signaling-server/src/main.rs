@@ -1,2 +1,3 @@
-//! x
+//! `sightline-server`: the server as a program.
+
 fn main() {}
