@@ -125,6 +125,8 @@ fn respond(status: StatusCode, kind: &'static str, body: &'static str) -> Respon
     let mut answer = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
     *answer.status_mut() = status;
     let fixed = [
+        // One request a connection: an idle one would take a place for nothing.
+        (header::CONNECTION, "close"),
         (header::CONTENT_TYPE, kind),
         (header::CONTENT_SECURITY_POLICY, page::policy()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -299,10 +299,7 @@ where
         std::future::ready(Ok::<_, Infallible>(answer))
     });
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(HANDSHAKE_WITHIN)
-        .keep_alive(false)
-        .max_buf_size(16 * 1024);
+    http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE_WITHIN).max_buf_size(16 * 1024);
     let served = http.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
     if let Err(error) = served {
         tracing::debug!(%error, "request failed");
