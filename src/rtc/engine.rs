@@ -352,30 +352,3 @@ pub trait Estimator: Send + Sync {
     /// Share of our packets lost lately, 0.0 to 1.0.
     fn loss(&self) -> f32;
 }
-
-/// Counts nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoTap;
-
-impl WireTap for NoTap {
-    fn rtp(&mut self, _: Instant, _: Direction, _: &RtpFacts) {}
-    fn rtcp(&mut self, _: Instant, _: Direction, _: &[u8]) {}
-}
-
-/// Always the same rate.
-#[derive(Clone, Copy, Debug)]
-pub struct FixedRate(pub Bitrate);
-
-impl Estimator for FixedRate {
-    fn on_feedback(&mut self, _: Instant, _: &[PacketFate]) {}
-    fn handle_timeout(&mut self, _: Instant) {}
-    fn poll_timeout(&self) -> Option<Instant> {
-        None
-    }
-    fn target(&self) -> Bitrate {
-        self.0
-    }
-    fn loss(&self) -> f32 {
-        0.0
-    }
-}

@@ -10,25 +10,29 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::engine::{Addresses, Engine, Estimator, FixedRate, NoTap, WireTap};
+use super::accounting::SharedAccounts;
+use super::bandwidth::PathEstimator;
+use super::engine::{Addresses, Engine, Estimator};
 use super::packetizer::Packetizer;
 use super::peer::{self, Command};
 use super::sender::FrameQueue;
 use super::{MediaSender, Signal, Transport, TransportConfig, TransportEvent};
-use crate::units::Bitrate;
 
 /// What watches one connection.
 pub struct Monitors {
     /// Counts packets.
-    pub tap: Box<dyn WireTap>,
+    pub accounts: SharedAccounts,
     /// Estimates what the path carries.
     pub estimator: Box<dyn Estimator>,
 }
 
 impl Monitors {
-    /// Nothing is counted, and 2 Mbit/s is what every path carries.
-    pub fn none(_: &TransportConfig) -> Self {
-        Self { tap: Box::new(NoTap), estimator: Box::new(FixedRate(Bitrate::from_kbps(2_000))) }
+    /// Fresh accounts, and an estimate that follows the path up to the configured cap.
+    pub fn new(config: &TransportConfig) -> Self {
+        Self {
+            accounts: SharedAccounts::default(),
+            estimator: Box::new(PathEstimator::new(config.max_bitrate)),
+        }
     }
 }
 
@@ -51,7 +55,7 @@ impl Options {
         Self {
             engine: Arc::new(super::webrtc::CrateEngine),
             addresses: Addresses::default(),
-            monitors: Arc::new(Monitors::none),
+            monitors: Arc::new(Monitors::new),
         }
     }
 }

@@ -11,13 +11,17 @@
 //! `rtc::webrtc` may name the crate of that name; everything else speaks through
 //! [`engine`](self::engine).
 
+pub mod accounting;
+pub mod bandwidth;
 pub mod engine;
 pub mod mesh;
 pub mod negotiation;
 pub mod pacer;
 pub mod packetizer;
 mod peer;
+pub mod reception;
 mod recovery;
+pub mod rtcp;
 pub mod sdp;
 pub mod sender;
 pub mod stats;

@@ -281,7 +281,7 @@ impl Peer {
             addresses: self.options.addresses.clone(),
             video: self.config.video,
             sinks: self.sinks.clone(),
-            tap: monitors.tap,
+            tap: Box::new(monitors.accounts.clone()),
             estimator: monitors.estimator,
         };
         let old = match self.engine.open(setup, events).await {
