@@ -22,13 +22,7 @@ stop() { printf '%s\n' "$@" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
 as_root() {
-  if [ "$(id -u)" = 0 ]; then
-    "$@"
-  elif have sudo; then
-    sudo "$@"
-  else
-    stop "This needs administrator rights, and there is no sudo. As root, run:" "  $*"
-  fi
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
 # prepare_packages PACKAGE...: installs those that are not there (apt), or checks for what they give.
@@ -49,11 +43,24 @@ install_with_apt() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
   done
   [ ${#missing[@]} -gt 0 ] || return 0
+  [ "$(id -u)" = 0 ] || have sudo \
+    || stop "Packages are missing, and there is no sudo to install them with. As root, run:" \
+      "  apt-get install ${missing[*]}"
   say "Installing from the system's packages: ${missing[*]}"
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q >/dev/null \
+  local log
+  log=$(mktemp)
+  quietly "$log" as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q \
     || stop "The list of packages could not be fetched. Is there a network?"
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends "${missing[@]}" >/dev/null \
+  quietly "$log" as_root env DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends "${missing[@]}" \
     || stop "Installing failed; what apt-get said stands above."
+  rm -f "$log"
+}
+
+# quietly LOG COMMAND...: shows what the command says only if it fails.
+quietly() {
+  local log=$1
+  shift
+  "$@" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
 }
 
 has_libclang() {
@@ -89,7 +96,7 @@ name_what_is_missing() {
   fi
   local list
   list=$(printf ', %s' "${missing[@]}")
-  stop "Missing: ${list:2}." "  $how" "For the tests, see also the list in docs/testing.md."
+  stop "Missing: ${list:2}." "  $how"
 }
 
 # at_least VERSION WANTED: compares dotted numbers.

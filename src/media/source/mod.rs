@@ -1,5 +1,7 @@
 //! Where pictures and sound come from.
 
+#[cfg(feature = "devices")]
+pub mod camera;
 pub mod pace;
 pub mod pattern;
 pub mod tone;
