@@ -1,5 +1,7 @@
 //! Two meshes over real PeerConnections on loopback, joined by channels in place of signaling.
 
+mod wire;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
@@ -31,6 +33,9 @@ struct Side {
     pair: Option<SelectedPair>,
     ice: IceState,
     problems: Vec<String>,
+    /// What our descriptions said of the DTLS roles.
+    roles: Vec<(DescriptionKind, Option<sdp::Setup>)>,
+    targets: usize,
 }
 
 fn config() -> TransportConfig {
@@ -56,14 +61,20 @@ impl Side {
             pair: None,
             ice: IceState::New,
             problems: Vec::new(),
+            roles: Vec::new(),
+            targets: 0,
         }
     }
 
     /// Notes one event; gives what is to be relayed.
     fn note(&mut self, event: TransportEvent) -> Option<Signal> {
         match event {
-            TransportEvent::OfferReady { offer } => return Some(offer),
-            TransportEvent::Signal { signal, .. } => return Some(signal),
+            TransportEvent::OfferReady { offer: signal } | TransportEvent::Signal { signal, .. } => {
+                if let Signal::Description { kind, sdp, .. } = &signal {
+                    self.roles.push((*kind, sdp::Setup::of(sdp)));
+                }
+                return Some(signal);
+            }
             TransportEvent::TrackAdded { kind, packets, .. } => {
                 self.log.push(format!("track {kind:?}"));
                 self.tracks.push((kind, packets));
@@ -77,9 +88,8 @@ impl Side {
             TransportEvent::SelectedPair { pair, .. } => self.pair = Some(pair),
             TransportEvent::Ice { state, .. } => self.ice = state,
             TransportEvent::Problem { text } => self.problems.push(text),
-            TransportEvent::Dtls { .. }
-            | TransportEvent::TargetRate { .. }
-            | TransportEvent::Stats { .. } => {}
+            TransportEvent::TargetRate { .. } => self.targets += 1,
+            TransportEvent::Dtls { .. } | TransportEvent::Stats { .. } => {}
         }
         None
     }
@@ -97,6 +107,8 @@ struct Call {
     hold: bool,
     to_a: Vec<Signal>,
     to_b: Vec<Signal>,
+    /// What their packets go through, if not directly.
+    wire: Option<wire::Wire>,
 }
 
 impl Call {
@@ -106,7 +118,7 @@ impl Call {
 
     fn with(config: TransportConfig) -> Self {
         let (a, b) = (Side::new("aaaa", config.clone()), Side::new("bbbb", config));
-        Self { a, b, hold: false, to_a: Vec::new(), to_b: Vec::new() }
+        Self { a, b, hold: false, to_a: Vec::new(), to_b: Vec::new(), wire: None }
     }
 
     /// A offers to B, who was known before.
@@ -116,10 +128,16 @@ impl Call {
     }
 
     fn deliver(&mut self) {
-        for signal in std::mem::take(&mut self.to_b) {
+        for mut signal in std::mem::take(&mut self.to_b) {
+            if let Some(wire) = &mut self.wire {
+                signal = wire.from_a(signal);
+            }
             self.b.mesh.handle_signal(&self.a.id, signal);
         }
-        for signal in std::mem::take(&mut self.to_a) {
+        for mut signal in std::mem::take(&mut self.to_a) {
+            if let Some(wire) = &mut self.wire {
+                signal = wire.from_b(signal);
+            }
             self.a.mesh.handle_signal(&self.b.id, signal);
         }
     }
@@ -241,6 +259,7 @@ async fn two_participants_connect_and_media_arrives_both_ways_in_order_with_its_
     }
     call.until("the path", |call| call.a.pair.is_some() && call.b.pair.is_some()).await;
     let pair = call.a.pair.clone().expect("just seen");
+    call.until("feedback", |call| call.a.targets > 0 && call.b.targets > 0).await;
     assert_eq!((pair.remote.address.as_str(), pair.local.protocol.as_str()), ("127.0.0.1", "udp"));
     assert!(call.a.problems.is_empty() && call.b.problems.is_empty());
     call.close().await;
@@ -297,6 +316,11 @@ async fn a_restart_keeps_media_and_tracks_and_takes_a_new_path() {
     }
     call.connected().await;
     assert_ne!(call.b.pair, before, "new sockets");
+    use DescriptionKind::{Answer, Offer};
+    use sdp::Setup::{ActPass, Active, Passive};
+    let server = [(Offer, Some(ActPass)), (Offer, Some(ActPass)), (Answer, Some(Passive))];
+    let client = [(Answer, Some(Active)), (Answer, Some(Active)), (Offer, Some(ActPass))];
+    assert_eq!((&call.a.roles[..], &call.b.roles[..]), (&server[..], &client[..]), "the roles of DTLS stay");
     while call.b.track(TrackKind::Audio).unwrap().try_recv().is_ok() {}
     media.send(sound(1));
     let packet = next(call.b.track(TrackKind::Audio).unwrap()).await;
@@ -502,5 +526,58 @@ async fn hostile_descriptions_give_a_problem_and_the_next_good_one_still_connect
     call.hold = false;
     call.deliver();
     call.connected().await;
+    call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_packets_are_sent_again_once_and_none_comes_twice() {
+    let mut call = Call::new();
+    let wire = wire::Wire::new().await;
+    let lose_every = wire.lose_every.clone();
+    call.wire = Some(wire);
+    call.begin();
+    call.connected().await;
+    lose_every.store(10, std::sync::atomic::Ordering::Relaxed);
+    let media = call.a.mesh.media();
+    media.send(picture(0, true, 2_000));
+    call.until("the picture", |call| !call.b.tracks.is_empty()).await;
+    for n in 1..100 {
+        media.send(picture(n, false, 2_000));
+        call.spend(Duration::from_millis(10)).await;
+    }
+    lose_every.store(0, std::sync::atomic::Ordering::Relaxed);
+    media.send(picture(100, false, 2_000));
+    call.spend(Duration::from_millis(150)).await;
+    let mut sequences = Vec::new();
+    while let Ok(packet) = call.b.track(TrackKind::Video).unwrap().try_recv() {
+        sequences.push(packet.sequence);
+    }
+    let first = *sequences.iter().min_by_key(|s| s.wrapping_sub(sequences[0]) as i16).unwrap();
+    let mut places: Vec<u16> = sequences.iter().map(|s| s.wrapping_sub(first)).collect();
+    assert!(!places.is_sorted(), "some were sent again");
+    places.sort_unstable();
+    assert_eq!(
+        places,
+        (0..places.len() as u16).collect::<Vec<_>>(),
+        "no hole and nothing twice"
+    );
+    assert!(places.len() >= 200, "{} of 202", places.len());
+    call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_path_that_goes_silent_is_replaced_without_anybody_asking() {
+    let mut call = Call::new();
+    call.wire = Some(wire::Wire::new().await);
+    call.begin();
+    call.connected().await;
+    // The old path dies; new descriptions lead directly.
+    call.wire = None;
+    let start = clock::now();
+    call.until("silence", |call| call.a.phase == Some(PeerPhase::Reconnecting)).await;
+    println!("noticed after {:?}", start.elapsed());
+    call.connected().await;
+    println!("back after {:?}", start.elapsed());
+    assert_eq!(call.a.phase, Some(PeerPhase::Connected));
     call.close().await;
 }
