@@ -556,11 +556,7 @@ async fn lost_packets_are_sent_again_once_and_none_comes_twice() {
     let mut places: Vec<u16> = sequences.iter().map(|s| s.wrapping_sub(first)).collect();
     assert!(!places.is_sorted(), "some were sent again");
     places.sort_unstable();
-    assert_eq!(
-        places,
-        (0..places.len() as u16).collect::<Vec<_>>(),
-        "no hole and nothing twice"
-    );
+    assert_eq!(places, (0..places.len() as u16).collect::<Vec<_>>(), "no hole and nothing twice");
     assert!(places.len() >= 200, "{} of 202", places.len());
     call.close().await;
 }
