@@ -12,6 +12,7 @@ pub mod call;
 pub mod clock;
 pub mod config;
 pub mod engine;
+pub mod headless;
 pub mod link;
 pub mod media;
 pub mod rtc;

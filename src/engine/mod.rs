@@ -1,8 +1,69 @@
 //! Wires call, media, transport and signaling together; the same for the window and the script.
 //!
 //! A face sees three things: [`command::Command`] goes in, [`view::CallView`] comes out, and
-//! [`frames::FrameSlots`] hold the pictures.
+//! [`frames::FrameSlots`] hold the pictures. A script may also watch [`event::EngineEvent`]s.
 
+mod actor;
 pub mod command;
+mod devices;
+pub mod event;
 pub mod frames;
+mod hosting;
+mod media_session;
+mod open;
+pub mod parts;
+
 pub mod view;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use command::Command;
+use event::EngineEvent;
+use frames::FrameSlots;
+use parts::EngineParts;
+use view::CallView;
+
+/// Commands given faster than they are carried out; a window drops further clicks, a script waits.
+const COMMANDS: usize = 64;
+
+/// Starts engines.
+pub struct Engine;
+
+/// A running engine. Dropping it without [`EngineHandle::shutdown`] ends the engine too, but
+/// without waiting for its goodbyes.
+pub struct EngineHandle {
+    /// Asks.
+    pub commands: mpsc::Sender<Command>,
+    /// Shows: always the newest.
+    pub view: watch::Receiver<Arc<CallView>>,
+    /// Pictures: always the newest.
+    pub frames: FrameSlots,
+    task: JoinHandle<()>,
+}
+
+impl Engine {
+    /// Starts an engine on the current tokio runtime. `observer` is told when things happen.
+    pub fn start(parts: EngineParts, observer: Option<mpsc::Sender<EngineEvent>>) -> EngineHandle {
+        let (commands_in, commands) = mpsc::channel(COMMANDS);
+        let (view, shown) = watch::channel(Arc::new(CallView::default()));
+        let frames = FrameSlots::new();
+        let ends = actor::Ends { commands, view, frames: frames.clone(), observer };
+        let task = tokio::spawn(actor::Actor::new(parts, ends).run());
+        EngineHandle { commands: commands_in, view: shown, frames, task }
+    }
+}
+
+impl EngineHandle {
+    /// Leaves the call and ends everything; says in the log when it took longer than `limit`.
+    pub async fn shutdown(&mut self, limit: Duration) {
+        self.commands.send(Command::Shutdown).await.ok();
+        if tokio::time::timeout(limit, &mut self.task).await.is_err() {
+            tracing::warn!(?limit, "the engine did not end in time and is left behind");
+            self.task.abort();
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! The engine publishes a new view when something in it changed. Times are durations already, so
 //! that a view can be written by hand in a test.
 
+use std::fmt;
 use std::time::Duration;
 
 use signaling_protocol::{Admission, DeclineReason, MediaState, PeerId};
@@ -121,6 +122,28 @@ pub enum EndReason {
     NotAuthentic,
     /// Something else, in one sentence.
     Failed(String),
+}
+
+impl fmt::Display for EndReason {
+    /// One sentence for a log; the window has its own words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EndReason::Left => write!(f, "we hung up"),
+            EndReason::PeerLeft { name } => write!(f, "{name} hung up"),
+            EndReason::PeerLost { name } => write!(f, "{name} vanished"),
+            EndReason::Declined(DeclineReason::Declined) => write!(f, "the other side declined"),
+            EndReason::Declined(DeclineReason::Busy) => write!(f, "the other side is in another call"),
+            EndReason::Declined(DeclineReason::NoAnswer) => write!(f, "nobody answered"),
+            EndReason::Declined(DeclineReason::Full) | EndReason::RoomFull => write!(f, "the room is full"),
+            EndReason::RoomLocked => write!(f, "the room is locked"),
+            EndReason::NotFound => write!(f, "there is no such room, or nobody is in it"),
+            EndReason::NoPath => write!(f, "no network path to the other side was found"),
+            EndReason::NotAuthentic => {
+                write!(f, "the other side's certificate is not the one the link vouches for")
+            }
+            EndReason::Server(text) | EndReason::Failed(text) => f.write_str(text),
+        }
+    }
 }
 
 /// What to give to the person one wants to talk to.

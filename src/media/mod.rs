@@ -31,6 +31,7 @@ pub mod scale;
 pub mod send_audio;
 pub mod send_video;
 pub mod sink;
+pub mod sounds;
 pub mod source;
 pub mod stats;
 #[cfg(test)]

@@ -231,6 +231,13 @@ impl Transport for Mesh {
         }
     }
 
+    fn remove_all(&mut self) {
+        let peers = std::mem::take(&mut self.peers);
+        for handle in peers.into_values().chain(self.prepared.take()).collect::<Vec<_>>() {
+            self.end(handle);
+        }
+    }
+
     fn request_stats(&mut self, now: Instant) {
         for handle in self.handles() {
             Self::ask(handle, Command::Stats(now));
@@ -238,10 +245,7 @@ impl Transport for Mesh {
     }
 
     async fn close(&mut self, deadline: Instant) {
-        let peers = std::mem::take(&mut self.peers);
-        for handle in peers.into_values().chain(self.prepared.take()).collect::<Vec<_>>() {
-            self.end(handle);
-        }
+        self.remove_all();
         for mut task in std::mem::take(&mut self.ending) {
             if tokio::time::timeout_at(deadline.into(), &mut task).await.is_err() {
                 tracing::warn!("a connection did not close in time");

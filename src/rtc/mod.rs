@@ -334,6 +334,9 @@ pub trait Transport: Send {
     /// Ends the connection to a participant who left.
     fn remove(&mut self, peer: &PeerId);
 
+    /// Ends every connection, the prepared one too.
+    fn remove_all(&mut self);
+
     /// Asks for the statistics of every connection.
     fn request_stats(&mut self, now: Instant);
 

@@ -9,13 +9,30 @@
 //! This module does not know what the signals inside the messages mean, that there is media, or
 //! that there is a window.
 
-pub mod error;
+mod error;
+mod numbering;
+mod session;
+mod socket;
+mod tls;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use signaling_protocol::{PeerId, ServerMessage};
+use signaling_protocol::{ClientMessage, PeerId, ServerMessage};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::server_url::ServerUrl;
 
 pub use error::SignalingError;
+pub use tls::{Trust, TrustError};
+
+/// From the engine to the session; messages wait in it while the socket is lost. When it is full,
+/// `send` says so: more than that cannot be made up for.
+const OUTGOING: usize = 256;
+
+/// From the session to the engine. When it is full the session waits, and the server with it.
+const EVENTS: usize = 256;
 
 /// What a session tells.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,4 +65,67 @@ pub enum SignalEvent {
     RoundTrip(Duration),
     /// The session could not begin, or is over. Comes once, last.
     Failed(SignalingError),
+}
+
+/// A message on its way to the server.
+#[derive(Clone, Debug, PartialEq)]
+struct Outgoing {
+    message: ClientMessage,
+    id: Option<u64>,
+}
+
+/// The session takes nothing any more.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the session with the server takes nothing any more")]
+pub struct Stopped;
+
+/// A session. Dropping it says goodbye, too, but does not wait for it.
+#[derive(Debug)]
+pub struct SignalingHandle {
+    outgoing: mpsc::Sender<Outgoing>,
+    events: mpsc::Receiver<SignalEvent>,
+    closing: DropGuard,
+    task: JoinHandle<()>,
+}
+
+/// Begins a session as `name` (1 to 64 bytes); needs a tokio runtime. What comes of it is told by
+/// [`SignalingHandle::next_event`].
+pub fn connect(server: ServerUrl, name: String, trust: Trust) -> SignalingHandle {
+    let (outgoing, to_session) = mpsc::channel(OUTGOING);
+    let (to_engine, events) = mpsc::channel(EVENTS);
+    let closing = CancellationToken::new();
+    let task = session::Task {
+        server,
+        name,
+        trust,
+        outgoing: to_session,
+        events: to_engine,
+        closing: closing.clone(),
+    };
+    let task = tokio::spawn(task.run());
+    SignalingHandle { outgoing, events, closing: closing.drop_guard(), task }
+}
+
+impl SignalingHandle {
+    /// Sends a message: now, or after the resume if the socket is lost. `id` comes back as `re`.
+    pub fn send(&self, message: ClientMessage, id: Option<u64>) -> Result<(), Stopped> {
+        self.outgoing.try_send(Outgoing { message, id }).map_err(|_| Stopped)
+    }
+
+    /// What happened next; `None` after [`SignalEvent::Failed`]. Cancel safe.
+    pub async fn next_event(&mut self) -> Option<SignalEvent> {
+        self.events.recv().await
+    }
+
+    /// Sends what still waits and says goodbye; gives up at `deadline`.
+    pub async fn close(self, deadline: Instant) {
+        let Self { outgoing, events, closing, mut task } = self;
+        drop(outgoing);
+        drop(events);
+        drop(closing);
+        if tokio::time::timeout_at(deadline.into(), &mut task).await.is_err() {
+            tracing::debug!("the session did not end in time");
+            task.abort();
+        }
+    }
 }

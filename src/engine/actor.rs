@@ -1,0 +1,560 @@
+//! The one loop: everything that happens comes in as one of five kinds of event, the call machine
+//! decides, and what it wants done is done here.
+//!
+//! ```text
+//!  Command ───────┐
+//!  SignalEvent ───┤                ┌─▶ signaling
+//!  TransportEvent ┼─▶ CallMachine ─┼─▶ transport
+//!  MediaEvent ────┤    (pure)      ├─▶ media session
+//!  ticks ─────────┘                └─▶ view, events
+//! ```
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use signaling_protocol::{Admission, ClientMessage, IceServer, MediaState, PeerId};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::call::{CallMachine, Effect, Input, TransportInput};
+use crate::clock;
+use crate::config::Settings;
+use crate::link::{Link, Secret, generate_room};
+use crate::media::sounds::Sound;
+use crate::rtc::mesh::{Mesh, Options};
+use crate::rtc::stats::Report;
+use crate::rtc::{IcePolicy, Transport, TransportConfig, TransportEvent};
+use crate::server_url::{Host, Security, ServerUrl};
+use crate::signaling::{self, SignalEvent, SignalingHandle};
+
+use super::command::{Command, DeviceChoice, Switch};
+use super::devices::DeviceList;
+use super::event::{EngineEvent, What};
+use super::frames::FrameSlots;
+use super::hosting::Hosting;
+use super::media_session::{DeviceChange, DeviceKind, MediaEvent, MediaSession};
+use super::parts::EngineParts;
+use super::view::{CallPhase, CallView, Severity};
+
+/// What devices and decoders tell; the threads behind wait when it is full, except for requests
+/// that are repeated anyway.
+const MEDIA_EVENTS: usize = 64;
+
+/// What connections tell; they wait when it is full.
+const TRANSPORT_EVENTS: usize = 256;
+
+/// Pause between two rings.
+const RING_EVERY: Duration = Duration::from_secs(3);
+
+/// How often the meters move.
+const METER_TICK: Duration = Duration::from_millis(100);
+
+/// How often statistics are taken (the interval of the W3C getStats graphs people know).
+const STATS_TICK: Duration = Duration::from_secs(1);
+
+/// How long connections may take to say goodbye.
+const CLOSE: Duration = Duration::from_secs(1);
+
+/// Ends of the actor that its handle holds.
+pub struct Ends {
+    /// Asks.
+    pub commands: mpsc::Receiver<Command>,
+    /// Shows.
+    pub view: watch::Sender<Arc<CallView>>,
+    /// Pictures.
+    pub frames: FrameSlots,
+    /// Tells a script when things happen.
+    pub observer: Option<mpsc::Sender<EngineEvent>>,
+}
+
+/// What others see of a person who gave no name; the server wants one.
+const NAMELESS: &str = "Guest";
+
+/// The engine's state; one task owns it.
+pub struct Actor {
+    commands: mpsc::Receiver<Command>,
+    view: watch::Sender<Arc<CallView>>,
+    observer: Option<mpsc::Sender<EngineEvent>>,
+    parts: EngineParts,
+    settings: Settings,
+    machine: CallMachine,
+    transport: Mesh,
+    transport_events: mpsc::Receiver<TransportEvent>,
+    signaling: Option<SignalingHandle>,
+    media: MediaSession,
+    media_events: mpsc::Receiver<MediaEvent>,
+    devices: DeviceList,
+    hosting: Option<Hosting>,
+    hosting_starts: Option<JoinHandle<std::io::Result<Hosting>>>,
+    hosting_admission: Admission,
+    told_state: Option<MediaState>,
+    goodbyes: JoinSet<()>,
+    /// Whether there is, or is prepared, a connection.
+    connected: bool,
+    ringing: Option<Instant>,
+}
+
+/// Everything that can wake the loop.
+enum Event {
+    Command(Option<Command>),
+    Signaling(SignalEvent),
+    Transport(TransportEvent),
+    Media(MediaEvent),
+    Devices,
+    Hosting(std::io::Result<Hosting>),
+    Timeout,
+    Meters,
+    Statistics,
+}
+
+impl Actor {
+    /// An engine that does nothing yet. Must be called inside a tokio runtime.
+    pub fn new(parts: EngineParts, ends: Ends) -> Self {
+        let (media_tx, media_events) = mpsc::channel(MEDIA_EVENTS);
+        let (transport_tx, transport_events) = mpsc::channel(TRANSPORT_EVENTS);
+        let config = transport_config(&parts, Vec::new());
+        let transport = Mesh::new(Options::new(), config, Handle::current(), transport_tx);
+        let settings = parts.settings.clone();
+        let mut machine = CallMachine::new();
+        let now = clock::now();
+        for input in [Input::Name(settings.name.clone()), Input::MaxBitrate(parts.max_bitrate)] {
+            machine.handle(input, now);
+        }
+        Self {
+            commands: ends.commands,
+            view: ends.view,
+            observer: ends.observer,
+            media: MediaSession::new(parts.clone(), ends.frames, media_tx),
+            parts,
+            settings,
+            machine,
+            transport,
+            transport_events,
+            signaling: None,
+            media_events,
+            devices: DeviceList::watch(),
+            hosting: None,
+            hosting_starts: None,
+            hosting_admission: Admission::default(),
+            told_state: None,
+            goodbyes: JoinSet::new(),
+            connected: false,
+            ringing: None,
+        }
+    }
+
+    /// Runs until `Command::Shutdown`, or until every handle is dropped.
+    pub async fn run(mut self) {
+        let mut meters = interval(METER_TICK);
+        let mut statistics = interval(STATS_TICK);
+        meters.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        statistics.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        if let Some(text) = self.parts.first_notice.take() {
+            self.decide(Input::Notice { severity: Severity::Warning, text });
+        }
+        self.publish();
+        loop {
+            let timeout = self.machine.poll_timeout();
+            let event = tokio::select! {
+                command = self.commands.recv() => Event::Command(command),
+                event = next_signal(&mut self.signaling) => Event::Signaling(event),
+                Some(event) = self.transport_events.recv() => Event::Transport(event),
+                Some(event) = self.media_events.recv() => Event::Media(event),
+                () = self.devices.changed() => Event::Devices,
+                hosting = started(&mut self.hosting_starts) => Event::Hosting(hosting),
+                () = until(timeout) => Event::Timeout,
+                _ = meters.tick(), if self.media.is_running() => Event::Meters,
+                _ = statistics.tick(), if self.connected => Event::Statistics,
+            };
+            if self.on_event(event).is_break() {
+                break;
+            }
+            self.publish();
+        }
+        self.close().await;
+    }
+
+    fn on_event(&mut self, event: Event) -> ControlFlow<()> {
+        match event {
+            Event::Command(None | Some(Command::Shutdown)) => return ControlFlow::Break(()),
+            Event::Command(Some(command)) => self.on_command(command),
+            Event::Signaling(event) => self.on_signal(event),
+            Event::Transport(event) => self.on_transport(event),
+            Event::Media(event) => self.on_media(event),
+            Event::Devices => self.media.on_devices_changed(),
+            Event::Hosting(result) => self.on_hosting(result),
+            Event::Timeout => self.decide(Input::Tick),
+            Event::Meters => self.ring_again(),
+            Event::Statistics => self.transport.request_stats(clock::now()),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::NewCall { admission } => self.new_call(admission),
+            Command::Open { link, admission } => {
+                let server = link.server.clone();
+                self.decide(Input::Open { server, link, admission, lan_only: false });
+            }
+            Command::Prepare(link) => self.decide(Input::Prepare(link)),
+            Command::Join(link) => self.decide(Input::Join(link)),
+            Command::Accept(peer) => self.decide(Input::Accept(peer)),
+            Command::Decline(peer) => self.decide(Input::Decline(peer)),
+            Command::Leave => self.decide(Input::Leave),
+            Command::Dismiss => self.decide(Input::Dismiss),
+            Command::LockRoom(switch) => self.decide(Input::LockRoom(switch)),
+            Command::RestartIce => self.decide(Input::RestartIce),
+            Command::DismissNotice(id) => self.decide(Input::DismissNotice(id)),
+            Command::Microphone(switch) => self.media.switch_microphone(switch),
+            Command::Camera(switch) => self.media.switch_camera(switch),
+            Command::UseCamera(choice) => self.change_settings(|settings| settings.camera = setting(choice)),
+            Command::UseMicrophone(choice) => {
+                self.change_settings(|settings| settings.microphone = setting(choice))
+            }
+            Command::UseSpeaker(choice) => {
+                self.change_settings(|settings| settings.speaker = setting(choice))
+            }
+            Command::SaveSettings(new) => self.change_settings(|settings| *settings = *new),
+            Command::Preview(switch) => self.media.preview(switch),
+            Command::TestSpeaker => self.media.play(Sound::SpeakerTest.samples()),
+            Command::Shutdown => {}
+        }
+        self.tell_media_state();
+    }
+
+    fn new_call(&mut self, admission: Admission) {
+        if self.settings.server.is_empty() {
+            self.decide(Input::Hosting);
+            self.hosting_starts = Some(tokio::spawn(Hosting::start()));
+            self.hosting_admission = admission;
+            return;
+        }
+        let input = match new_link(&self.settings.server) {
+            Ok(link) => Input::Open { server: link.server.clone(), link, admission, lan_only: false },
+            Err(reason) => Input::OpenFailed { reason },
+        };
+        self.decide(input);
+    }
+
+    fn on_hosting(&mut self, result: std::io::Result<Hosting>) {
+        let input = match result {
+            Ok(hosting) => {
+                let server = plain_server(hosting.near);
+                let shown = plain_server(hosting.lan.unwrap_or(hosting.near));
+                self.hosting = Some(hosting);
+                match link_to(shown) {
+                    Ok(link) => {
+                        Input::Open { server, link, admission: self.hosting_admission, lan_only: true }
+                    }
+                    Err(reason) => Input::OpenFailed { reason },
+                }
+            }
+            Err(error) => {
+                Input::OpenFailed { reason: format!("this computer cannot host the call: {error}") }
+            }
+        };
+        self.decide(input);
+    }
+
+    fn change_settings(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings);
+        let settings = self.settings.clone();
+        self.media.apply(&settings);
+        self.parts.settings = settings.clone();
+        self.decide(Input::Name(settings.name.clone()));
+        let saved = self.parts.settings_file.as_ref().map(|file| file.save(&settings));
+        if let Some(Err(error)) = saved {
+            self.decide(Input::Notice { severity: Severity::Warning, text: error.to_string() });
+        }
+    }
+
+    fn on_signal(&mut self, event: SignalEvent) {
+        match &event {
+            SignalEvent::Connected { .. } => self.tell(What::SignalingOpen),
+            SignalEvent::Lost { reason } => self.tell(What::SignalingLost { reason: reason.clone() }),
+            SignalEvent::Resumed { .. } => self.tell(What::SignalingResumed),
+            SignalEvent::Message { .. } | SignalEvent::RoundTrip(_) | SignalEvent::Failed(_) => {}
+        }
+        self.decide(Input::Signaling(event));
+    }
+
+    fn on_transport(&mut self, event: TransportEvent) {
+        if let Some(input) = TransportInput::from_event(&event) {
+            self.decide(Input::Transport(input));
+        }
+        match event {
+            TransportEvent::OfferReady { .. } => self.tell(What::Prepared),
+            TransportEvent::Ice { state, .. } => self.tell(What::Ice { state }),
+            TransportEvent::Dtls { state, .. } => self.tell(What::Dtls { state }),
+            TransportEvent::SelectedPair { pair, .. } => self.tell(What::SelectedPair { pair }),
+            TransportEvent::Problem { text } => self.tell(What::Problem { text }),
+            TransportEvent::TrackAdded { peer, kind, packets } => self.media.add_track(&peer, kind, packets),
+            TransportEvent::SenderReport { peer, report } => self.media.on_sender_report(&peer, report),
+            TransportEvent::KeyframeWanted { .. } => self.media.send_keyframe(),
+            TransportEvent::Stats { peer, report } => self.on_stats(&peer, report),
+            TransportEvent::Signal { .. }
+            | TransportEvent::Phase { .. }
+            | TransportEvent::TargetRate { .. } => {}
+        }
+    }
+
+    fn on_stats(&mut self, peer: &PeerId, report: Report) {
+        self.tell(What::Stats { report });
+    }
+
+    fn on_media(&mut self, event: MediaEvent) {
+        match event {
+            MediaEvent::KeyframeNeeded(peer) => self.transport.request_keyframe(&peer),
+            MediaEvent::FirstFrame(peer, at) => self.tell_at(at, What::FirstFrame { peer }),
+            MediaEvent::FirstAudio(peer, at) => self.tell_at(at, What::FirstAudio { peer }),
+            device => {
+                if let Some(change) = self.media.on_event(device) {
+                    self.decide(notice(change));
+                }
+                self.tell_media_state();
+            }
+        }
+    }
+}
+
+impl Actor {
+    /// Tells the machine, and does what it wants, in its order.
+    fn decide(&mut self, input: Input) {
+        let effects = self.machine.handle(input, clock::now());
+        for effect in effects {
+            self.perform(effect);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::ConnectSignaling { server, name } => {
+                let name = if name.is_empty() { NAMELESS.to_owned() } else { name };
+                self.signaling = Some(signaling::connect(server, name, self.parts.trust.clone()));
+            }
+            Effect::Send { message, id } => self.send(message, id),
+            Effect::CloseSignaling => {
+                if let Some(signaling) = self.signaling.take() {
+                    self.goodbyes.spawn(signaling.close(clock::now() + CLOSE));
+                }
+            }
+            Effect::Configure(servers) => self.transport.configure(transport_config(&self.parts, servers)),
+            Effect::PrepareOffer => {
+                self.connected = true;
+                self.transport.prepare_offer();
+            }
+            Effect::AdoptPrepared(peer) => self.transport.adopt_prepared(&peer),
+            Effect::HandleSignal { from, signal } => {
+                self.connected = true;
+                self.transport.handle_signal(&from, signal);
+            }
+            Effect::RestartIce(peer) => {
+                self.transport.restart_ice(&peer);
+                self.tell(What::IceRestart { peer });
+            }
+            Effect::Remove(peer) => {
+                self.transport.remove(&peer);
+                self.media.remove_peer(&peer);
+            }
+            Effect::CloseConnections => {
+                self.connected = false;
+                self.transport.remove_all();
+            }
+            Effect::StartMedia => self.media.start(self.transport.media()),
+            Effect::StopMedia => {
+                self.media.stop();
+                self.hosting = None;
+            }
+            Effect::Encode(targets) => {
+                self.media.encode(targets.video, targets.audio.bitrate, targets.audio.loss);
+            }
+            Effect::Ring(switch) => self.ring(switch),
+            Effect::Notify { name } => self.tell(What::Visitor { name }),
+            Effect::ViewChanged => {}
+        }
+    }
+
+    fn send(&mut self, message: ClientMessage, id: Option<u64>) {
+        if let ClientMessage::RoomKnock { signals, .. } = &message {
+            let sdp = signals.iter().find_map(|signal| signal.get("sdp")?.as_str());
+            self.tell(What::OfferSent { bytes: sdp.map_or(0, str::len) });
+        }
+        let sent = self.signaling.as_ref().map(|signaling| signaling.send(message, id));
+        if !matches!(sent, Some(Ok(()))) {
+            tracing::debug!("a message for the server, but the session is over");
+        }
+    }
+
+    /// What is switched on here, for the others.
+    fn tell_media_state(&mut self) {
+        let state = self.media.state();
+        if self.told_state != Some(state) {
+            self.told_state = Some(state);
+            self.decide(Input::Media(state));
+        }
+    }
+
+    fn ring(&mut self, switch: Switch) {
+        self.ringing = match switch {
+            Switch::On => Some(clock::now()),
+            Switch::Off => None,
+        };
+        self.ring_again();
+    }
+
+    fn ring_again(&mut self) {
+        let now = clock::now();
+        if self.ringing.is_some_and(|at| at <= now) {
+            self.media.play(Sound::Ring.samples());
+            self.ringing = Some(now + RING_EVERY);
+        }
+    }
+
+    fn tell(&mut self, what: What) {
+        self.tell_at(clock::now(), what);
+    }
+
+    fn tell_at(&mut self, at: Instant, what: What) {
+        let Some(observer) = &self.observer else { return };
+        if observer.try_send(EngineEvent { at, what }).is_err() {
+            tracing::warn!("the script reads events too slowly; one is lost");
+        }
+    }
+
+    /// Tells a script what a change of phase means to it.
+    fn tell_phase(&mut self, phase: &CallPhase) {
+        if *phase == self.view.borrow().phase {
+            return;
+        }
+        match phase {
+            CallPhase::Ended(summary) => self.tell(What::Ended { reason: summary.reason.clone() }),
+            CallPhase::Waiting => self.tell(What::Prepared),
+            CallPhase::Idle
+            | CallPhase::Opening
+            | CallPhase::Joining
+            | CallPhase::Knocking
+            | CallPhase::InCall => {}
+        }
+    }
+
+    fn publish(&mut self) {
+        let mut view = CallView::default();
+        self.machine.fill(&mut view, clock::now());
+        self.media.fill(&mut view);
+        view.devices = self.devices.current();
+        view.settings = self.settings.clone();
+        self.tell_phase(&view.phase);
+        self.view.send_if_modified(|shown| {
+            let changed = **shown != view;
+            if changed {
+                *shown = Arc::new(view);
+            }
+            changed
+        });
+    }
+
+    /// Outward in: goodbye, connections, devices, the server in this process.
+    async fn close(mut self) {
+        self.decide(Input::Leave);
+        self.publish();
+        let deadline = clock::now() + CLOSE;
+        self.transport.close(deadline).await;
+        if let Some(signaling) = self.signaling.take() {
+            signaling.close(deadline).await;
+        }
+        while self.goodbyes.join_next().await.is_some() {}
+        // Threads of devices are joined, which may take a moment.
+        let media = self.media;
+        tokio::task::spawn_blocking(move || drop(media)).await.ok();
+    }
+}
+
+fn new_link(server: &str) -> Result<Link, String> {
+    link_to(server.parse::<ServerUrl>().map_err(|error| error.to_string())?)
+}
+
+fn link_to(server: ServerUrl) -> Result<Link, String> {
+    let unlucky = |error| format!("the system gives no random numbers: {error}");
+    let room = generate_room().map_err(unlucky)?;
+    let secret = Secret::generate().map_err(unlucky)?;
+    Ok(Link { server, room, secret: Some(secret) })
+}
+
+fn plain_server(address: SocketAddr) -> ServerUrl {
+    let host = match address.ip() {
+        IpAddr::V4(ip) => Host::V4(ip),
+        IpAddr::V6(ip) => Host::V6(ip),
+    };
+    ServerUrl::new(Security::Plain, host, address.port())
+}
+
+fn transport_config(parts: &EngineParts, mut ice_servers: Vec<IceServer>) -> TransportConfig {
+    ice_servers.extend(parts.ice_servers.iter().cloned());
+    let ice_policy = if parts.settings.relay_only { IcePolicy::Relay } else { parts.ice_policy };
+    TransportConfig { ice_servers, ice_policy, video: parts.with_video, max_bitrate: parts.max_bitrate }
+}
+
+fn setting(choice: DeviceChoice) -> String {
+    match choice {
+        DeviceChoice::Default => String::new(),
+        DeviceChoice::None => "none".into(),
+        DeviceChoice::Id(id) => id,
+    }
+}
+
+fn notice(change: DeviceChange) -> Input {
+    let what = |kind| match kind {
+        DeviceKind::Camera => "camera",
+        DeviceKind::Microphone => "microphone",
+        DeviceKind::Speaker => "speaker",
+    };
+    let (severity, text) = match change {
+        DeviceChange::Replaced { kind, name, reason } => {
+            (Severity::Warning, format!("{}. Your {} is now {name}.", capitalised(&reason), what(kind)))
+        }
+        DeviceChange::Lost { kind, reason } => {
+            let rest = match kind {
+                DeviceKind::Camera => "The others do not see you.",
+                DeviceKind::Microphone => "The others do not hear you.",
+                DeviceKind::Speaker => "You do not hear the others.",
+            };
+            (Severity::Error, format!("{}. {rest}", capitalised(&reason)))
+        }
+    };
+    Input::Notice { severity, text }
+}
+
+fn capitalised(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+async fn next_signal(signaling: &mut Option<SignalingHandle>) -> SignalEvent {
+    let event = match signaling {
+        Some(session) => session.next_event().await,
+        None => None,
+    };
+    match event {
+        Some(event) => event,
+        None => std::future::pending().await,
+    }
+}
+
+async fn started(task: &mut Option<JoinHandle<std::io::Result<Hosting>>>) -> std::io::Result<Hosting> {
+    let Some(running) = task else { return std::future::pending().await };
+    let result = running.await;
+    *task = None;
+    result.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,96 @@
+//! What an engine is built from: devices, or what stands in for them.
+
+use std::path::PathBuf;
+
+use signaling_protocol::IceServer;
+
+use crate::config::{Settings, SettingsFile};
+use crate::rtc::IcePolicy;
+use crate::signaling::Trust;
+use crate::units::{Bitrate, Resolution};
+
+/// Where pictures come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VideoChoice {
+    /// The camera of the settings; the test pattern instead of it when there is none and `demo`.
+    Camera {
+        /// The pattern stands in for a camera that is not there.
+        demo: bool,
+    },
+    /// The moving test pattern with the marker.
+    Pattern(Resolution),
+    /// A Y4M file, looped.
+    File(PathBuf),
+    /// Nowhere.
+    None,
+}
+
+/// Where sound comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AudioChoice {
+    /// The microphone of the settings.
+    Microphone,
+    /// A tone with a beep each second.
+    Tone,
+    /// A WAV file, looped.
+    File(PathBuf),
+    /// Nowhere.
+    None,
+}
+
+/// Where sound goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SinkChoice {
+    /// The speaker of the settings.
+    Speaker,
+    /// A WAV file.
+    File(PathBuf),
+    /// Nowhere, but at the pace of a speaker.
+    None,
+}
+
+/// Everything that is decided before an engine starts.
+#[derive(Clone, Debug)]
+pub struct EngineParts {
+    /// What the person has set.
+    pub settings: Settings,
+    /// Where the settings are saved; `None`: they are not.
+    pub settings_file: Option<SettingsFile>,
+    /// Something the person should read at the start.
+    pub first_notice: Option<String>,
+    /// Where pictures come from.
+    pub video: VideoChoice,
+    /// Where sound comes from.
+    pub audio: AudioChoice,
+    /// Where sound goes.
+    pub sink: SinkChoice,
+    /// Servers beside those that the signaling server hands out.
+    pub ice_servers: Vec<IceServer>,
+    /// Which candidates may be used; `relay_only` in the settings has the same effect as `Relay`.
+    pub ice_policy: IcePolicy,
+    /// Send and receive pictures at all.
+    pub with_video: bool,
+    /// Cap on the video bitrate.
+    pub max_bitrate: Option<Bitrate>,
+    /// Certificates to trust for `wss`.
+    pub trust: Trust,
+}
+
+impl EngineParts {
+    /// The devices of this computer, as the settings name them.
+    pub fn devices(settings: Settings) -> Self {
+        Self {
+            settings,
+            settings_file: None,
+            first_notice: None,
+            video: VideoChoice::Camera { demo: false },
+            audio: AudioChoice::Microphone,
+            sink: SinkChoice::Speaker,
+            ice_servers: Vec::new(),
+            ice_policy: IcePolicy::All,
+            with_video: true,
+            max_bitrate: None,
+            trust: Trust::system(),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The flags of `sightline probe`: a stable contract, see `docs/probe.md`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use signaling_protocol::RoomId;
+
+use crate::engine::parts::{AudioChoice, VideoChoice};
+use crate::rtc::IcePolicy;
+use crate::units::{Bitrate, Resolution};
+
+/// Runs a scripted participant: the window's engine without the window.
+#[derive(Args, Clone, Debug)]
+pub struct ProbeArgs {
+    /// Signaling server, ws://HOST:PORT/ or wss://HOST:PORT/
+    #[arg(long, value_name = "URL")]
+    pub server: String,
+    /// Room code, the same on both sides
+    #[arg(long, value_name = "ID", value_parser = room)]
+    pub room: RoomId,
+    /// Name that the other side sees
+    #[arg(long, default_value = "probe")]
+    pub name: String,
+    /// The callee opens the room and admits by itself, the caller knocks on `call`
+    #[arg(long, value_enum)]
+    pub role: Role,
+    /// STUN server, stun:HOST:PORT; adds to what the server hands out
+    #[arg(long, value_name = "URL")]
+    pub stun: Vec<String>,
+    /// TURN server, turn:HOST:PORT?transport=udp|tcp or turns:HOST:PORT?transport=tcp
+    #[arg(long, value_name = "URL")]
+    pub turn: Vec<String>,
+    /// User name for every --turn
+    #[arg(long, value_name = "U")]
+    pub turn_user: Option<String>,
+    /// Password for every --turn
+    #[arg(long, value_name = "P")]
+    pub turn_pass: Option<String>,
+    /// Camera: a Y4M file looped in real time, `pattern`, or `none`
+    #[arg(long, value_name = "FILE|pattern|none", default_value = "pattern")]
+    pub video: String,
+    /// Size of the pattern; a file keeps its own
+    #[arg(long, value_name = "WxH", default_value = "1280x720")]
+    pub size: Resolution,
+    /// Microphone: a WAV file looped in real time, `tone`, or `none`
+    #[arg(long, value_name = "FILE|tone|none", default_value = "tone")]
+    pub audio: String,
+    /// Send and receive sound only
+    #[arg(long)]
+    pub no_video: bool,
+    /// Which candidates may be used
+    #[arg(long, value_enum, default_value = "all")]
+    pub ice_policy: Policy,
+    /// Extra root certificates (PEM) for wss and turns
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+    /// Cap on the video bitrate, in bits per second
+    #[arg(long, value_name = "BPS")]
+    pub max_bitrate: Option<u64>,
+    /// Folder for the logs; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Dump one decoded picture about every N ms; 0 dumps none
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub dump_ms: u64,
+    /// Hang up S seconds after `call`
+    #[arg(long, value_name = "S")]
+    pub duration: Option<f64>,
+}
+
+/// Who begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Knocks on `call`.
+    Caller,
+    /// Opens the room and admits by itself.
+    Callee,
+}
+
+/// Which candidates may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Policy {
+    /// Host, server-reflexive and relayed.
+    All,
+    /// Relayed only.
+    Relay,
+}
+
+impl From<Policy> for IcePolicy {
+    fn from(policy: Policy) -> Self {
+        match policy {
+            Policy::All => IcePolicy::All,
+            Policy::Relay => IcePolicy::Relay,
+        }
+    }
+}
+
+fn room(text: &str) -> Result<RoomId, String> {
+    RoomId::new(text).map_err(|error| error.to_string())
+}
+
+impl ProbeArgs {
+    /// What stands in for the camera.
+    pub fn video_choice(&self) -> VideoChoice {
+        match self.video.as_str() {
+            "none" => VideoChoice::None,
+            "pattern" => VideoChoice::Pattern(self.size),
+            file => VideoChoice::File(PathBuf::from(file)),
+        }
+    }
+
+    /// What stands in for the microphone.
+    pub fn audio_choice(&self) -> AudioChoice {
+        match self.audio.as_str() {
+            "none" => AudioChoice::None,
+            "tone" => AudioChoice::Tone,
+            file => AudioChoice::File(PathBuf::from(file)),
+        }
+    }
+
+    /// How long the call lasts, if it is to end by itself.
+    pub fn duration(&self) -> Result<Option<Duration>, String> {
+        let Some(seconds) = self.duration else { return Ok(None) };
+        Duration::try_from_secs_f64(seconds)
+            .map(Some)
+            .map_err(|_| format!("--duration {seconds} is not a number of seconds from 0 up"))
+    }
+
+    /// The cap on the video bitrate.
+    pub fn max_bitrate(&self) -> Result<Option<Bitrate>, String> {
+        match self.max_bitrate {
+            Some(bps) if bps < 10_000 => {
+                Err(format!("--max-bitrate {bps} is under 10000 bits per second, too little for any picture"))
+            }
+            other => Ok(other.map(Bitrate::from_bps)),
+        }
+    }
+}
+
+/// Checks a STUN or TURN URL (RFC 7064, RFC 7065) as far as a script's writer can get it wrong.
+pub fn check_ice_url(url: &str, schemes: &[&str]) -> Result<(), String> {
+    let expected = || format!("\"{url}\" is not a URL like {}:HOST:PORT", schemes.join(":HOST:PORT or "));
+    let (scheme, rest) = url.split_once(':').ok_or_else(expected)?;
+    if !schemes.contains(&scheme) {
+        return Err(expected());
+    }
+    let (address, query) = rest.split_once('?').map_or((rest, None), |(a, q)| (a, Some(q)));
+    if !matches!(query, None | Some("transport=udp") | Some("transport=tcp")) {
+        return Err(format!("\"{url}\" asks for an unknown transport; use ?transport=udp or ?transport=tcp"));
+    }
+    let host = match address.parse::<SocketAddr>() {
+        Ok(_) => return Ok(()),
+        Err(_) => address
+            .rsplit_once(':')
+            .map_or(address, |(host, port)| if port.parse::<u16>().is_ok() { host } else { "" }),
+    };
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b".-_[]:".contains(&b);
+    if host.is_empty() || !host.bytes().all(fits) { Err(expected()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ice_urls_are_checked_for_scheme_host_and_transport() {
+        let turn = |url| check_ice_url(url, &["turn", "turns"]);
+        assert!(turn("turn:127.0.0.1:3478?transport=udp").is_ok());
+        assert!(turn("turns:relay.example:443?transport=tcp").is_ok());
+        assert!(turn("turn:[::1]:3478").is_ok());
+        assert!(turn("turn:relay.example").is_ok());
+        for bad in ["stun:a:1", "turn", "turn:", "turn:a:x", "turn:a:1?transport=sctp", "turn: a"] {
+            assert!(turn(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,451 @@
+//! `sightline probe`: a scripted call on the window's own engine.
+//!
+//! Commands come as lines on standard input, events go out as JSON lines, pictures and sound go to
+//! files. Formats are a contract: `docs/probe.md`. This module decides nothing about the call; it
+//! translates.
+
+mod args;
+mod log;
+
+use std::io::BufRead;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use signaling_protocol::{Admission, IceServer};
+use tokio::sync::mpsc;
+
+pub use args::ProbeArgs;
+use args::{Role, check_ice_url};
+use log::{Log, LogFile, LogWriter};
+
+use crate::clock;
+use crate::config::Settings;
+use crate::engine::command::{Command, Switch};
+use crate::engine::event::{EngineEvent, What};
+use crate::engine::frames::{FrameKey, FrameSlots};
+use crate::engine::parts::{EngineParts, SinkChoice, VideoChoice};
+use crate::engine::view::EndReason;
+use crate::engine::{Engine, EngineHandle};
+use crate::link::Link;
+use crate::media::frame::VideoFrame;
+use crate::media::marker;
+use crate::rtc::{IcePolicy, IceState};
+use crate::server_url::ServerUrlError;
+use crate::signaling::Trust;
+
+/// Lines typed faster than they are carried out wait here; when it is full the reader of standard
+/// input waits.
+const COMMANDS: usize = 64;
+
+/// Events waiting to be written; when it is full the engine drops and counts them.
+const EVENTS: usize = 1024;
+
+/// A caller without a connection gives up after this long.
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+
+/// After the other side left, a script still has this long to say `hangup` itself.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How long the engine may take to say goodbye.
+const SHUTDOWN: Duration = Duration::from_secs(3);
+
+/// Why a probe ends, and the exit code that says so.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Arguments(String),
+    #[error("could not reach the server: {0}")]
+    Server(String),
+    #[error("no connection to the peer: {0}")]
+    NoConnection(String),
+    #[error("{0}")]
+    Unexpected(String),
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Failure::Arguments(_) => 2,
+            Failure::Server(_) => 3,
+            Failure::NoConnection(_) => 4,
+            Failure::Unexpected(_) => 1,
+        }
+    }
+}
+
+/// Runs a probe to its end. Every error is one line on standard error.
+pub fn run(args: &ProbeArgs) -> ExitCode {
+    match probe(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("sightline probe: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn probe(args: &ProbeArgs) -> Result<(), Failure> {
+    let link = link(args)?;
+    let duration = args.duration().map_err(Failure::Arguments)?;
+    let parts = parts(args)?;
+    let io = |error| Failure::Unexpected(format!("cannot write the logs: {error}"));
+    let (writer, log) = LogWriter::start(args.out.as_deref()).map_err(io)?;
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .worker_threads(2)
+        .thread_name("probe")
+        .build()
+        .map_err(|error| Failure::Unexpected(format!("cannot start the runtime: {error}")))?;
+    let outcome = runtime.block_on(async {
+        let (observer, events) = mpsc::channel(EVENTS);
+        let engine = Engine::start(parts, Some(observer));
+        log_frames(&engine.frames, &log, args.dump_ms);
+        let mut script = Script {
+            args,
+            link,
+            duration,
+            engine,
+            events,
+            log: log.clone(),
+            called_at: None,
+            connected: false,
+        };
+        let outcome = script.run().await;
+        script.goodbye().await;
+        outcome
+    });
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    if log.dropped() > 0 {
+        eprintln!("sightline probe: the disk was too slow for {} log lines; they are missing", log.dropped());
+    }
+    drop(log);
+    writer.finish().map_err(io)?;
+    outcome
+}
+
+fn link(args: &ProbeArgs) -> Result<Link, Failure> {
+    let server =
+        args.server.parse().map_err(|error: ServerUrlError| Failure::Arguments(error.to_string()))?;
+    Ok(Link { server, room: args.room.clone(), secret: None })
+}
+
+fn parts(args: &ProbeArgs) -> Result<EngineParts, Failure> {
+    let check = |urls: &[String], schemes: &[&str]| {
+        urls.iter().try_for_each(|url| check_ice_url(url, schemes)).map_err(Failure::Arguments)
+    };
+    check(&args.stun, &["stun", "stuns"])?;
+    check(&args.turn, &["turn", "turns"])?;
+    if !args.turn.is_empty() && (args.turn_user.is_none() || args.turn_pass.is_none()) {
+        return Err(Failure::Arguments("--turn needs --turn-user and --turn-pass".into()));
+    }
+    let mut ice_servers = Vec::new();
+    if !args.stun.is_empty() {
+        ice_servers.push(IceServer { urls: args.stun.clone(), username: None, credential: None });
+    }
+    if !args.turn.is_empty() {
+        ice_servers.push(IceServer {
+            urls: args.turn.clone(),
+            username: args.turn_user.clone(),
+            credential: args.turn_pass.clone(),
+        });
+    }
+    let trust = match &args.tls_ca {
+        Some(file) => {
+            Trust::with_file(file).map_err(|error| Failure::Arguments(format!("--tls-ca: {error}")))?
+        }
+        None => Trust::system(),
+    };
+    let video = if args.no_video { VideoChoice::None } else { args.video_choice() };
+    let sink = match &args.out {
+        Some(folder) => SinkChoice::File(folder.join("audio.wav")),
+        None => SinkChoice::None,
+    };
+    let settings = Settings {
+        name: args.name.clone(),
+        echo_cancellation: false,
+        noise_suppression: false,
+        gain_control: false,
+        ..Settings::default()
+    };
+    Ok(EngineParts {
+        video,
+        audio: args.audio_choice(),
+        sink,
+        ice_servers,
+        ice_policy: IcePolicy::from(args.ice_policy),
+        with_video: !args.no_video,
+        max_bitrate: args.max_bitrate().map_err(Failure::Arguments)?,
+        trust,
+        ..EngineParts::devices(settings)
+    })
+}
+
+/// `cap.log`, `ren.log` and `frames/`: a line for each picture captured and shown.
+fn log_frames(frames: &FrameSlots, log: &Log, dump_ms: u64) {
+    let log = log.clone();
+    let last_dump = std::sync::Mutex::new(None::<Instant>);
+    frames.on_new_frame(move |key, frame| {
+        let number = marker::read(frame).map_or(-1, i64::from);
+        let size = frame.resolution();
+        match key {
+            FrameKey::Local => {
+                let at = clock::unix_ms_at(frame.captured_at);
+                log.line(LogFile::Captured, format!("{at:.3} {number} {size}"));
+            }
+            FrameKey::Remote(_) => {
+                let at = clock::unix_ms();
+                log.line(LogFile::Rendered, format!("{at:.3} {number} {size}"));
+                if dump_ms > 0 && dump_is_due(&last_dump, Duration::from_millis(dump_ms)) {
+                    log.picture(format!("{at:.0}_{number}_{size}.i420"), VideoFrame::clone(frame));
+                }
+            }
+        }
+    });
+}
+
+fn dump_is_due(last: &std::sync::Mutex<Option<Instant>>, every: Duration) -> bool {
+    let now = clock::now();
+    let Ok(mut last) = last.lock() else { return false };
+    let due = last.is_none_or(|last| now.saturating_duration_since(last) >= every);
+    if due {
+        *last = Some(now);
+    }
+    due
+}
+
+struct Script<'a> {
+    args: &'a ProbeArgs,
+    link: Link,
+    duration: Option<Duration>,
+    engine: EngineHandle,
+    events: mpsc::Receiver<EngineEvent>,
+    log: Log,
+    called_at: Option<Instant>,
+    connected: bool,
+}
+
+/// What a line or an event leads to.
+enum Next {
+    GoOn,
+    HangUp,
+    /// The call is over; a script may still say `hangup` for a moment.
+    Ended,
+}
+
+impl Script<'_> {
+    async fn run(&mut self) -> Result<(), Failure> {
+        let mut lines = read_lines()?;
+        let mut terminate = terminations()?;
+        let first = match self.args.role {
+            Role::Callee => Command::Open { link: self.link.clone(), admission: Admission::Open },
+            Role::Caller => Command::Prepare(self.link.clone()),
+        };
+        self.command(first).await?;
+        let mut farewell: Option<Instant> = None;
+        loop {
+            let deadline = [farewell, self.give_up_at(), self.hang_up_at()].into_iter().flatten().min();
+            let next = tokio::select! {
+                Some(event) = self.events.recv() => self.on_event(event)?,
+                line = lines.recv() => self.on_line(line.as_deref()).await?,
+                () = terminate.recv() => Next::HangUp,
+                () = until(deadline) => self.on_deadline(farewell)?,
+            };
+            match next {
+                Next::GoOn => {}
+                Next::Ended => farewell = Some(clock::now() + FAREWELL),
+                Next::HangUp => return Ok(()),
+            }
+        }
+    }
+
+    fn give_up_at(&self) -> Option<Instant> {
+        let called = self.called_at.filter(|_| !self.connected && self.args.role == Role::Caller);
+        called.map(|at| at + CONNECT_LIMIT)
+    }
+
+    fn hang_up_at(&self) -> Option<Instant> {
+        Some(self.called_at? + self.duration?)
+    }
+
+    fn on_deadline(&self, farewell: Option<Instant>) -> Result<Next, Failure> {
+        let now = clock::now();
+        let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if passed(self.give_up_at()) {
+            let seconds = CONNECT_LIMIT.as_secs();
+            return Err(Failure::NoConnection(format!("nothing after {seconds} s")));
+        }
+        Ok(if passed(farewell) || passed(self.hang_up_at()) { Next::HangUp } else { Next::GoOn })
+    }
+
+    async fn command(&self, command: Command) -> Result<(), Failure> {
+        let gone = |_| Failure::Unexpected("the engine stopped unexpectedly".into());
+        self.engine.commands.send(command).await.map_err(gone)
+    }
+
+    async fn on_line(&mut self, line: Option<&str>) -> Result<Next, Failure> {
+        let Some(line) = line else { return Ok(Next::HangUp) };
+        match line.trim() {
+            "" => {}
+            "call" => {
+                if self.args.role == Role::Caller && self.called_at.is_none() {
+                    self.called_at = Some(clock::now());
+                    self.event("call", json!({}));
+                    self.command(Command::Join(self.link.clone())).await?;
+                } else {
+                    self.complain("`call` is for the caller, and only once");
+                }
+            }
+            "restart" => self.command(Command::RestartIce).await?,
+            "mute" => self.command(Command::Microphone(Switch::Off)).await?,
+            "unmute" => self.command(Command::Microphone(Switch::On)).await?,
+            "hangup" => return Ok(Next::HangUp),
+            other => {
+                let what = match other.split_whitespace().next() {
+                    Some("share" | "unshare") => "screen sharing is not part of this version",
+                    Some("chat" | "send") => "chat and files are not part of this version",
+                    _ => "unknown command; known are call, restart, mute, unmute, hangup",
+                };
+                self.complain(&format!("{other}: {what}"));
+            }
+        }
+        Ok(Next::GoOn)
+    }
+
+    fn complain(&self, text: &str) {
+        eprintln!("sightline probe: {text}");
+        self.event("error", json!({ "text": text }));
+    }
+
+    fn event(&self, name: &str, fields: Value) {
+        self.event_at(clock::unix_ms(), name, fields);
+    }
+
+    fn event_at(&self, unix_ms: f64, name: &str, fields: Value) {
+        let mut object = serde_json::Map::new();
+        object.insert("t".into(), json!((unix_ms * 1e3).round() / 1e3));
+        object.insert("ev".into(), json!(name));
+        if let Value::Object(fields) = fields {
+            object.extend(fields);
+        }
+        self.log.line(LogFile::Events, Value::Object(object).to_string());
+    }
+
+    fn on_event(&mut self, event: EngineEvent) -> Result<Next, Failure> {
+        let at = clock::unix_ms_at(event.at);
+        let say = |name: &str, fields: Value| self.event_at(at, name, fields);
+        match event.what {
+            What::SignalingOpen => say("ws_open", json!({})),
+            What::SignalingLost { reason } => say("signaling", json!({ "state": "lost", "reason": reason })),
+            What::SignalingResumed => say("signaling", json!({ "state": "resumed" })),
+            What::Prepared => say("ready", json!({})),
+            What::OfferSent { bytes } => say("offer_sent", json!({ "bytes": bytes })),
+            What::Ice { state } => {
+                say("ice", json!({ "state": state }));
+                match state {
+                    IceState::Connected | IceState::Completed => self.connected = true,
+                    IceState::Checking if self.args.role == Role::Callee && self.called_at.is_none() => {
+                        self.called_at = Some(event.at);
+                    }
+                    IceState::New
+                    | IceState::Checking
+                    | IceState::Disconnected
+                    | IceState::Failed
+                    | IceState::Closed => {}
+                }
+            }
+            What::Dtls { state } => say("dtls", json!({ "state": state })),
+            What::SelectedPair { pair } => say("selected_pair", json!(pair)),
+            What::FirstFrame { .. } => say("first_frame", json!({})),
+            What::FirstAudio { .. } => say("first_audio", json!({})),
+            What::Visitor { .. } => {}
+            What::IceRestart { .. } => say("ice_restart", json!({})),
+            What::Stats { report } => {
+                let line = json!({ "t": at, "stats": report }).to_string();
+                self.log.line(LogFile::Stats, line);
+            }
+            What::Problem { text } => say("error", json!({ "text": text })),
+            What::Ended { reason } => return self.on_end(reason),
+        }
+        Ok(Next::GoOn)
+    }
+
+    fn on_end(&self, reason: EndReason) -> Result<Next, Failure> {
+        let text = reason.to_string();
+        match reason {
+            EndReason::Left => Ok(Next::HangUp),
+            EndReason::PeerLeft { .. } | EndReason::PeerLost { .. } if self.connected => Ok(Next::Ended),
+            EndReason::Server(_) if !self.connected => Err(Failure::Server(text)),
+            EndReason::Server(_) | EndReason::Failed(_) => Err(Failure::Unexpected(text)),
+            EndReason::NotAuthentic
+            | EndReason::PeerLeft { .. }
+            | EndReason::PeerLost { .. }
+            | EndReason::Declined(_)
+            | EndReason::RoomFull
+            | EndReason::RoomLocked
+            | EndReason::NotFound
+            | EndReason::NoPath => Err(Failure::NoConnection(text)),
+        }
+    }
+
+    async fn goodbye(&mut self) {
+        self.command(Command::Leave).await.ok();
+        self.engine.shutdown(SHUTDOWN).await;
+        while let Ok(event) = self.events.try_recv() {
+            self.on_event(event).ok();
+        }
+        self.event("bye", json!({}));
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn read_lines() -> Result<mpsc::Receiver<String>, Failure> {
+    let (sender, lines) = mpsc::channel(COMMANDS);
+    // The thread ends with standard input; reading it cannot be interrupted, so nobody joins it.
+    std::thread::Builder::new()
+        .name("stdin".into())
+        .spawn(move || {
+            for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+                if sender.blocking_send(line).is_err() {
+                    return;
+                }
+            }
+        })
+        .map_err(|error| Failure::Unexpected(format!("cannot read standard input: {error}")))?;
+    Ok(lines)
+}
+
+/// Resolves when the system asks the process to end.
+struct Terminations {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Terminations {
+    async fn recv(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        #[cfg(not(unix))]
+        tokio::signal::ctrl_c().await.ok();
+    }
+}
+
+fn terminations() -> Result<Terminations, Failure> {
+    #[cfg(unix)]
+    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .map_err(|error| Failure::Unexpected(format!("cannot listen for signals: {error}")))?;
+    Ok(Terminations {
+        #[cfg(unix)]
+        terminate,
+    })
+}
