@@ -1,4 +1,6 @@
 //! Where sound goes.
 
 pub mod null;
+#[cfg(feature = "devices")]
+pub mod speaker;
 pub mod wav;

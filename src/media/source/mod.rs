@@ -2,6 +2,10 @@
 
 #[cfg(feature = "devices")]
 pub mod camera;
+#[cfg(feature = "devices")]
+mod downmix;
+#[cfg(feature = "devices")]
+pub mod microphone;
 pub mod pace;
 pub mod pattern;
 pub mod tone;
