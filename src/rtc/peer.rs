@@ -28,8 +28,8 @@ use super::packetizer::Packets;
 use super::recovery::Recovery;
 use super::sender::{FrameSource, Outbound};
 use super::{
-    DescriptionKind, DtlsState, IceState, PeerPhase, SelectedPair, Signal, TransportConfig, TransportEvent,
-    sdp,
+    DescriptionKind, DtlsState, IcePolicy, IceState, PeerPhase, SelectedPair, Signal, TransportConfig,
+    TransportEvent, sdp,
 };
 use crate::clock;
 use crate::media::RemotePacket;
@@ -315,6 +315,15 @@ impl Peer {
         };
         if let Some(old) = old {
             tokio::spawn(async move { old.connection.close().await });
+        }
+        let relay =
+            |server: &signaling_protocol::IceServer| server.urls.iter().any(|url| url.starts_with("turn"));
+        if self.id.is_some()
+            && self.config.ice_policy == IcePolicy::Relay
+            && !self.config.ice_servers.iter().any(relay)
+        {
+            let name = self.name();
+            self.problem(format!("Only a relay may be used to reach {name}, but there is none.")).await;
         }
         self.negotiation = Negotiation::default();
         self.unsent = None;

@@ -10,8 +10,9 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::engine::Addresses;
+use super::engine::{Addresses, Connection, Engine, EngineError, Event, EventSender, Setup};
 use super::mesh::{Mesh, Options};
+use super::webrtc::CrateEngine;
 use super::*;
 use crate::clock;
 use crate::media::encoded::{EncodedFrame, TrackKind};
@@ -47,11 +48,11 @@ fn loopback() -> Options {
 }
 
 impl Side {
-    fn new(name: &str, config: TransportConfig) -> Self {
+    fn new(name: &str, config: TransportConfig, options: Options) -> Self {
         let (sender, events) = mpsc::channel(256);
         Self {
             id: PeerId::new(name).unwrap(),
-            mesh: Mesh::new(loopback(), config, Handle::current(), sender),
+            mesh: Mesh::new(options, config, Handle::current(), sender),
             events,
             log: Vec::new(),
             tracks: Vec::new(),
@@ -117,7 +118,10 @@ impl Call {
     }
 
     fn with(config: TransportConfig) -> Self {
-        let (a, b) = (Side::new("aaaa", config.clone()), Side::new("bbbb", config));
+        Self::between(Side::new("aaaa", config.clone(), loopback()), Side::new("bbbb", config, loopback()))
+    }
+
+    fn between(a: Side, b: Side) -> Self {
         Self { a, b, hold: false, to_a: Vec::new(), to_b: Vec::new(), wire: None }
     }
 
@@ -130,13 +134,13 @@ impl Call {
     fn deliver(&mut self) {
         for mut signal in std::mem::take(&mut self.to_b) {
             if let Some(wire) = &mut self.wire {
-                signal = wire.from_a(signal);
+                signal = wire.redirect_a(signal);
             }
             self.b.mesh.handle_signal(&self.a.id, signal);
         }
         for mut signal in std::mem::take(&mut self.to_a) {
             if let Some(wire) = &mut self.wire {
-                signal = wire.from_b(signal);
+                signal = wire.redirect_b(signal);
             }
             self.a.mesh.handle_signal(&self.b.id, signal);
         }
@@ -576,4 +580,117 @@ async fn a_path_that_goes_silent_is_replaced_without_anybody_asking() {
     println!("back after {:?}", start.elapsed());
     assert_eq!(call.a.phase, Some(PeerPhase::Connected));
     call.close().await;
+}
+
+/// The relay of a server of our own, with credentials for one participant.
+fn relay() -> (signaling_protocol::IceServer, tokio::task::JoinHandle<()>) {
+    use sightline_server::ice::{TurnSecret, username};
+    use sightline_server::{TurnConfig, turn::Turn};
+    let secret = TurnSecret::new("a secret of this test");
+    let listen = std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let config = TurnConfig { listen, secret: Some(secret.clone()), ..TurnConfig::beside(listen) };
+    let turn = Turn::bind(
+        &config,
+        &sightline_server::secret::Secret::random(),
+        sightline_server::clock::Clock::start(),
+    )
+    .unwrap();
+    let user = username(&PeerId::new("anybody").unwrap(), clock::unix());
+    let server = signaling_protocol::IceServer {
+        urls: vec![format!("turn:{}", turn.address())],
+        credential: Some(secret.password(&user)),
+        username: Some(user),
+    };
+    (server, tokio::spawn(turn.run(sightline_server::CancellationToken::new())))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_participants_who_hide_their_addresses_meet_at_the_relay() {
+    let (server, task) = relay();
+    let config = TransportConfig { ice_servers: vec![server], ice_policy: IcePolicy::Relay, ..config() };
+    let mut call = Call::with(config);
+    let start = clock::now();
+    call.begin();
+    call.connected().await;
+    println!("connected over the relay after {:?}", start.elapsed());
+    call.until("the path", |call| call.a.pair.is_some()).await;
+    let pair = call.a.pair.clone().expect("just seen");
+    assert_eq!((pair.local.kind, pair.local.relay_protocol.as_deref()), (CandidateType::Relay, Some("udp")));
+    let media = call.a.mesh.media();
+    media.send(picture(0, true, 3_000));
+    call.until("the picture", |call| !call.b.tracks.is_empty()).await;
+    let packets = call.b.track(TrackKind::Video).unwrap();
+    for last in [false, false, true] {
+        assert_eq!(next(packets).await.marker, last);
+    }
+    assert!(
+        call.a.problems.is_empty() && call.b.problems.is_empty(),
+        "{:?} {:?}",
+        call.a.problems,
+        call.b.problems
+    );
+    call.close().await;
+    task.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_that_become_known_after_the_offer_are_used_for_it() {
+    let (server, task) = relay();
+    let hidden = TransportConfig { ice_policy: IcePolicy::Relay, ..config() };
+    let mut call = Call::with(hidden.clone());
+    call.hold = true;
+    call.a.mesh.prepare_offer();
+    call.until("the offer", |call| !call.to_b.is_empty()).await;
+    let Signal::Description { sdp, .. } = &call.to_b[0] else { panic!("not an offer") };
+    assert!(!sdp.contains("a=candidate:"), "no address leaves with this policy");
+    let known = TransportConfig { ice_servers: vec![server], ..hidden };
+    call.a.mesh.configure(known.clone());
+    call.b.mesh.configure(known);
+    call.a.mesh.adopt_prepared(&call.b.id);
+    call.hold = false;
+    call.deliver();
+    call.connected().await;
+    call.close().await;
+    task.abort();
+}
+
+/// An engine whose connections can be made to break.
+#[derive(Default)]
+struct Fragile {
+    made: std::sync::Mutex<Vec<EventSender>>,
+}
+
+#[async_trait::async_trait]
+impl Engine for Fragile {
+    async fn open(&self, setup: Setup, events: EventSender) -> Result<Box<dyn Connection>, EngineError> {
+        self.made.lock().unwrap().push(events.clone());
+        CrateEngine.open(setup, events).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_breaks_inside_is_made_anew_by_either_side() {
+    for broken in 0..2 {
+        let engines = [Arc::new(Fragile::default()), Arc::new(Fragile::default())];
+        let [a, b] = ["aaaa", "bbbb"];
+        let side = |name, engine: &Arc<Fragile>| {
+            Side::new(name, config(), Options { engine: engine.clone(), ..loopback() })
+        };
+        let mut call = Call::between(side(a, &engines[0]), side(b, &engines[1]));
+        call.begin();
+        call.connected().await;
+        let media = call.a.mesh.media();
+        media.send(sound(0));
+        call.until("sound", |call| !call.b.tracks.is_empty()).await;
+        engines[broken].made.lock().unwrap()[0].send(Event::Ended);
+        let anew = |engine: &Arc<Fragile>| engine.made.lock().unwrap().len() == 2;
+        call.until("anew", |_| engines.iter().all(anew)).await;
+        call.spend(Duration::from_millis(50)).await;
+        call.connected().await;
+        while call.b.track(TrackKind::Audio).unwrap().try_recv().is_ok() {}
+        media.send(sound(7));
+        assert_eq!(next(call.b.track(TrackKind::Audio).unwrap()).await.timestamp, 960 * 7);
+        assert_eq!(call.b.tracks.len(), 1, "no track is announced again");
+        call.close().await;
+    }
 }

@@ -14,7 +14,7 @@ pub struct Wire {
     /// Where A thinks B is, and B thinks A is.
     to_b: Arc<UdpSocket>,
     to_a: Arc<UdpSocket>,
-    /// Every so manieth packet is lost; 0 for none, 1 for all.
+    /// One packet of so many is lost; 0 for none, 1 for all.
     pub lose_every: Arc<AtomicU32>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -27,7 +27,7 @@ impl Wire {
     }
 
     /// Rewrites the candidates of A's signal to lead through the path.
-    pub fn from_a(&mut self, signal: Signal) -> Signal {
+    pub fn redirect_a(&mut self, signal: Signal) -> Signal {
         let (signal, end) = redirected(signal, self.to_a.local_addr().unwrap());
         if let Some(a) = end {
             self.carry(self.to_a.clone(), self.to_b.clone(), a, false);
@@ -36,7 +36,7 @@ impl Wire {
     }
 
     /// The same for B.
-    pub fn from_b(&mut self, signal: Signal) -> Signal {
+    pub fn redirect_b(&mut self, signal: Signal) -> Signal {
         let (signal, end) = redirected(signal, self.to_b.local_addr().unwrap());
         if let Some(b) = end {
             self.carry(self.to_b.clone(), self.to_a.clone(), b, true);

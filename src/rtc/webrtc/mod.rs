@@ -237,13 +237,18 @@ fn settings() -> SettingEngine {
 }
 
 fn configuration(servers: &[IceServer], policy: IcePolicy, events: &EventSender) -> RTCConfiguration {
-    let (usable, problems) = servers::usable(servers);
+    let (mut usable, problems) = servers::usable(servers);
     for problem in problems {
         events.send(Event::Problem(problem));
     }
     let policy = match policy {
         IcePolicy::All => RTCIceTransportPolicy::All,
-        IcePolicy::Relay => RTCIceTransportPolicy::Relay,
+        IcePolicy::Relay => {
+            if !usable.iter().any(|server| server.urls.iter().any(|url| url.starts_with("turn:"))) {
+                usable.push(servers::no_relay_yet());
+            }
+            RTCIceTransportPolicy::Relay
+        }
     };
     RTCConfigurationBuilder::new().with_ice_servers(usable).with_ice_transport_policy(policy).build()
 }

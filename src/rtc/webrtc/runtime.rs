@@ -180,9 +180,39 @@ struct State {
     checks: Checks,
 }
 
-/// RFC 7983: the first byte of a DTLS record.
+/// Whether a datagram carries DTLS (RFC 7983: by its first byte), also when a relay wrapped it: as
+/// ChannelData (RFC 8656 section 12.4) or in a Data indication (section 11.6).
 fn is_dtls(datagram: &[u8]) -> bool {
-    matches!(datagram.first(), Some(20..=63))
+    match datagram.first() {
+        Some(20..=63) => true,
+        Some(64..=79) => matches!(datagram.get(4), Some(20..=63)),
+        Some(0) if datagram.starts_with(&DATA_INDICATION) => {
+            attributes(datagram).any(|(kind, value)| kind == DATA && matches!(value.first(), Some(20..=63)))
+        }
+        _ => false,
+    }
+}
+
+const DATA_INDICATION: [u8; 2] = [0x00, 0x17];
+const BINDING_REQUEST: [u8; 2] = [0x00, 0x01];
+const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+const USERNAME: u16 = 0x0006;
+const DATA: u16 = 0x0013;
+const USE_CANDIDATE: u16 = 0x0025;
+
+/// The attributes of a STUN message (RFC 8489 section 14): type and value; none when it is not one.
+fn attributes(datagram: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut rest = match datagram.split_at_checked(20) {
+        Some((header, rest)) if header[4..8] == COOKIE => rest,
+        Some(_) | None => &[],
+    };
+    std::iter::from_fn(move || {
+        let [t0, t1, l0, l1, after @ ..] = rest else { return None };
+        let len = usize::from(u16::from_be_bytes([*l0, *l1]));
+        let value = after.get(..len)?;
+        rest = after.get(len.next_multiple_of(4)..).unwrap_or_default();
+        Some((u16::from_be_bytes([*t0, *t1]), value))
+    })
 }
 
 impl Socket {
@@ -264,27 +294,12 @@ impl AsyncUdpSocket for Socket {
     }
 }
 
-/// A STUN binding request (RFC 8489 section 5) without USE-CANDIDATE (RFC 8445 section 7.1.2).
+/// A STUN binding request to another participant, which names its user (RFC 8445 section 7.2.2),
+/// without USE-CANDIDATE (section 7.1.2).
 fn is_plain_check(datagram: &[u8]) -> bool {
-    const BINDING_REQUEST: [u8; 2] = [0, 1];
-    const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
-    const USERNAME: u16 = 0x0006;
-    const USE_CANDIDATE: u16 = 0x0025;
-    let Some((header, mut attributes)) = datagram.split_at_checked(20) else { return false };
-    if header[..2] != BINDING_REQUEST || header[4..8] != COOKIE {
-        return false;
-    }
-    let mut named = false;
-    while let [t0, t1, l0, l1, rest @ ..] = attributes {
-        match u16::from_be_bytes([*t0, *t1]) {
-            USE_CANDIDATE => return false,
-            USERNAME => named = true,
-            _ => {}
-        }
-        let len = usize::from(u16::from_be_bytes([*l0, *l1])).next_multiple_of(4);
-        attributes = rest.get(len..).unwrap_or_default();
-    }
-    named
+    datagram.starts_with(&BINDING_REQUEST)
+        && attributes(datagram).any(|(kind, _)| kind == USERNAME)
+        && attributes(datagram).all(|(kind, _)| kind != USE_CANDIDATE)
 }
 
 /// When checks of a destination may leave.
@@ -329,6 +344,19 @@ mod tests {
         assert!(is_plain_check(&check(&username)));
         assert!(!is_plain_check(&check(&nominates)));
         assert!(!is_plain_check(&check(&[])), "a request to a STUN server has no user name");
+    }
+
+    #[test]
+    fn dtls_is_known_also_inside_of_what_a_relay_sends() {
+        assert!(is_dtls(&[22, 0xfe, 0xff]));
+        assert!(is_dtls(&[0x40, 0, 0, 3, 22, 0xfe, 0xff]));
+        assert!(!is_dtls(&[0x40, 0, 0, 3, 0x80, 0xfe, 0xff]), "media over a channel");
+        let mut indication = check(&[0, 0x12, 0, 1, 9, 0, 0, 0, 0, 0x13, 0, 2, 22, 0xfe, 0, 0]);
+        indication[1] = 0x17;
+        assert!(is_dtls(&indication));
+        indication[32] = 0x80;
+        assert!(!is_dtls(&indication), "media in an indication");
+        assert!(!is_dtls(&[0x80, 96]));
     }
 
     #[test]

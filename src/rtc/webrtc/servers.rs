@@ -26,6 +26,17 @@ pub fn usable(servers: &[IceServer]) -> (Vec<RTCIceServer>, Vec<String>) {
     (usable, problems)
 }
 
+/// Stands for the relay that is not known yet: the crate refuses a relay-only connection without
+/// one, although its offer may have to leave before the server tells its relay. Nobody listens at
+/// the discard port (RFC 863).
+pub fn no_relay_yet() -> RTCIceServer {
+    RTCIceServer {
+        urls: vec!["turn:127.0.0.1:9".to_owned()],
+        username: "-".to_owned(),
+        credential: "-".to_owned(),
+    }
+}
+
 /// RFC 7064 and RFC 7065.
 fn refusal(url: &str, server: &IceServer) -> Option<&'static str> {
     let Ok(parsed) = ::rtc::ice::url::Url::parse_url(url) else {
