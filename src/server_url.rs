@@ -166,7 +166,10 @@ impl ServerUrl {
             return Err(malformed("a name or password before @ has no place in it"));
         }
         let host = match url.host() {
-            Some(url::Host::Domain(name)) => Host::Name(name.trim_end_matches('.').to_owned()),
+            Some(url::Host::Domain(name)) => match name.trim_end_matches('.') {
+                "" => return Err(malformed("the host is missing")),
+                name => Host::Name(name.to_owned()),
+            },
             Some(url::Host::Ipv4(ip)) => Host::V4(ip),
             Some(url::Host::Ipv6(ip)) => Host::V6(ip),
             None => return Err(malformed("the host is missing")),
@@ -294,6 +297,7 @@ mod tests {
         refused("", "empty");
         refused("ftp://example.org", "ftp");
         refused("ws://", "host is missing");
+        refused("ws://./", "host is missing");
         refused("ws://example.org/room", "/room");
         refused("ws://example.org/?a=b", "?a=b");
         refused("ws://me:secret@example.org", "before @");

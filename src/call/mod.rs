@@ -20,6 +20,8 @@ pub mod proof;
 pub mod reconnect;
 mod roster;
 mod server;
+#[cfg(test)]
+mod tests;
 
 pub use input::{Effect, Input, TransportInput};
 pub use machine::CallMachine;

@@ -166,7 +166,13 @@ impl CallMachine {
                     self.dirty = true;
                 }
             }
-            ServerMessage::PeerJoined { peer } => self.on_back(&peer.peer, now),
+            // Whom we have let in is here already; nobody else can come into a room for two.
+            ServerMessage::PeerJoined { peer } => {
+                if let Some(member) = self.member(&peer.peer) {
+                    member.media = peer.media;
+                }
+                self.on_back(&peer.peer, now);
+            }
             ServerMessage::PeerLeft { peer, reason } => self.on_left(&peer, reason, now, out),
             ServerMessage::PeerAway { peer } => {
                 if let Some(member) = self.member(&peer) {

@@ -13,6 +13,8 @@ mod error;
 mod numbering;
 mod session;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::time::{Duration, Instant};
@@ -67,6 +69,30 @@ pub enum SignalEvent {
     Failed(SignalingError),
 }
 
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// From the name to the open WebSocket.
+    open: Duration,
+    /// The server's first message.
+    greet: Duration,
+    /// A message to leave.
+    write: Duration,
+    /// How often acknowledgements, pings and the server's silence are looked at.
+    tick: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            open: Duration::from_secs(10),
+            greet: Duration::from_secs(5),
+            write: Duration::from_secs(10),
+            tick: Duration::from_secs(1),
+        }
+    }
+}
+
 /// A message on its way to the server.
 #[derive(Clone, Debug, PartialEq)]
 struct Outgoing {
@@ -91,6 +117,10 @@ pub struct SignalingHandle {
 /// Begins a session as `name` (1 to 64 bytes); needs a tokio runtime. What comes of it is told by
 /// [`SignalingHandle::next_event`].
 pub fn connect(server: ServerUrl, name: String, trust: Trust) -> SignalingHandle {
+    connect_at_pace(server, name, trust, Pace::default())
+}
+
+fn connect_at_pace(server: ServerUrl, name: String, trust: Trust, pace: Pace) -> SignalingHandle {
     let (outgoing, to_session) = mpsc::channel(OUTGOING);
     let (to_engine, events) = mpsc::channel(EVENTS);
     let closing = CancellationToken::new();
@@ -98,6 +128,7 @@ pub fn connect(server: ServerUrl, name: String, trust: Trust) -> SignalingHandle
         server,
         name,
         trust,
+        pace,
         outgoing: to_session,
         events: to_engine,
         closing: closing.clone(),

@@ -22,19 +22,10 @@ use super::error::SignalingError;
 use super::numbering::{Arrival, Numbering};
 use super::socket::{self, Socket};
 use super::tls::Trust;
-use super::{Outgoing, SignalEvent};
+use super::{Outgoing, Pace, SignalEvent};
 use crate::call::reconnect::backoff;
 use crate::clock;
 use crate::server_url::ServerUrl;
-
-/// The server has this long for its first message.
-const GREET_WITHIN: Duration = Duration::from_secs(5);
-
-/// A message has this long to leave.
-const WRITE_WITHIN: Duration = Duration::from_secs(10);
-
-/// How often acknowledgements, pings and the server's silence are looked at.
-const TICK: Duration = Duration::from_secs(1);
 
 /// Ticks between two measurements of the round trip.
 const PING_TICKS: u32 = 10;
@@ -63,6 +54,7 @@ pub(super) struct Task {
     pub server: ServerUrl,
     pub name: String,
     pub trust: Trust,
+    pub pace: Pace,
     pub outgoing: mpsc::Receiver<Outgoing>,
     pub events: mpsc::Sender<SignalEvent>,
     pub closing: CancellationToken,
@@ -172,7 +164,7 @@ impl Session {
             *loaded = Some(config.clone());
             config
         };
-        socket::open(&self.task.server, tls).await
+        socket::open(&self.task.server, self.task.pace.open, tls).await
     }
 
     /// A new session.
@@ -233,7 +225,7 @@ impl Session {
                 }
             }
         };
-        match timeout(GREET_WITHIN, exchange).await {
+        match timeout(self.task.pace.greet, exchange).await {
             Ok(result) => result,
             Err(_) => Err(SignalingError::TimedOut { server }),
         }
@@ -328,7 +320,7 @@ impl Session {
             self.numbering.resume(last).map_err(|_| Attempt::Over(self.garbage(mismatch)))?
         };
         for text in again {
-            write(&mut socket, text).await.map_err(|reason| {
+            self.write(&mut socket, text).await.map_err(|reason| {
                 Attempt::Again(SignalingError::Unreachable { server: self.server(), reason })
             })?;
         }
@@ -338,7 +330,7 @@ impl Session {
 
     /// Serves one socket until it ends.
     async fn serve(&mut self, socket: &mut Socket, closing: &CancellationToken) -> End {
-        let mut ticks = interval(TICK);
+        let mut ticks = interval(self.task.pace.tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let (mut tick, mut quiet) = (0u32, 0u32);
         let mut pinged: Option<Instant> = None;
@@ -385,9 +377,17 @@ impl Session {
         }
     }
 
+    async fn write(&self, socket: &mut Socket, text: String) -> Result<(), String> {
+        match timeout(self.task.pace.write, socket.send(Message::text(text))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("the server takes nothing any more".into()),
+        }
+    }
+
     async fn control(&mut self, socket: &mut Socket, message: &ClientMessage) -> Result<(), End> {
         let text = self.numbering.stamp(Envelope::wrap(message));
-        write(socket, text).await.map_err(End::Lost)
+        self.write(socket, text).await.map_err(End::Lost)
     }
 
     async fn send(&mut self, socket: &mut Socket, outgoing: Outgoing) -> Result<(), End> {
@@ -397,7 +397,7 @@ impl Session {
         }
         let envelope = Envelope { id, ..Envelope::wrap(&message) };
         match self.numbering.outgoing(envelope) {
-            Ok(text) => write(socket, text).await.map_err(End::Lost),
+            Ok(text) => self.write(socket, text).await.map_err(End::Lost),
             Err(super::numbering::Overflow) => {
                 Err(End::Over(self.garbage("it confirms nothing that it is sent")))
             }
@@ -498,14 +498,6 @@ impl Session {
 enum Attempt {
     Again(SignalingError),
     Over(SignalingError),
-}
-
-async fn write(socket: &mut Socket, text: String) -> Result<(), String> {
-    match timeout(WRITE_WITHIN, socket.send(Message::text(text))).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("the server takes nothing any more".into()),
-    }
 }
 
 fn farewell(frame: Option<&CloseFrame>) -> String {

@@ -20,9 +20,6 @@ use super::error::SignalingError;
 use super::tls;
 use crate::server_url::{Host, Security, ServerUrl};
 
-/// From the name to the open WebSocket.
-const OPEN_WITHIN: Duration = Duration::from_secs(10);
-
 /// One address of a name that has several has this long before the next is tried.
 const ADDRESS_WITHIN: Duration = Duration::from_secs(3);
 
@@ -40,10 +37,11 @@ pub type Socket = WebSocketStream<Box<dyn Stream>>;
 /// Opens a WebSocket. `tls` is asked for only when the server has TLS.
 pub async fn open(
     server: &ServerUrl,
+    within: Duration,
     tls: impl Future<Output = Arc<rustls::ClientConfig>>,
 ) -> Result<Socket, SignalingError> {
     let opening = async {
-        let tcp = connect(server).await?;
+        let tcp = connect(server, within).await?;
         tcp.set_nodelay(true).ok();
         let stream: Box<dyn Stream> = match server.security() {
             Security::Plain => Box::new(tcp),
@@ -51,13 +49,13 @@ pub async fn open(
         };
         upgrade(server, stream).await
     };
-    match timeout(OPEN_WITHIN, opening).await {
+    match timeout(within, opening).await {
         Ok(result) => result,
         Err(_) => Err(SignalingError::TimedOut { server: server.authority() }),
     }
 }
 
-async fn connect(server: &ServerUrl) -> Result<TcpStream, SignalingError> {
+async fn connect(server: &ServerUrl, within: Duration) -> Result<TcpStream, SignalingError> {
     let port = server.port();
     let addresses: Vec<SocketAddr> = match server.host() {
         Host::V4(ip) => vec![SocketAddr::new(IpAddr::V4(*ip), port)],
@@ -75,7 +73,7 @@ async fn connect(server: &ServerUrl) -> Result<TcpStream, SignalingError> {
     let mut last =
         SignalingError::NameNotFound { server: server.authority(), reason: "the name has no address".into() };
     for address in addresses {
-        let patience = if alone { OPEN_WITHIN } else { ADDRESS_WITHIN };
+        let patience = if alone { within } else { ADDRESS_WITHIN };
         last = match timeout(patience, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
