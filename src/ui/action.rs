@@ -1,0 +1,36 @@
+//! What a click can mean.
+
+use super::fit::Corner;
+use crate::engine::command::Command;
+
+/// Something a person did in the window.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UiAction {
+    /// For the engine.
+    Command(Command),
+    /// Opens the settings or closes them.
+    ToggleSettings,
+    /// Puts the invite link on the clipboard.
+    CopyInvite,
+    /// Puts what is on the clipboard into the link field.
+    Paste,
+    /// Joins what stands in the link field.
+    JoinTyped,
+    /// Makes a call and copies its link once it is there.
+    NewCall,
+    /// Remembers the name and the server of the start screen.
+    SaveStart,
+    /// Fills the screen or stops it.
+    ToggleFullScreen,
+    /// The large and the small picture change places.
+    SwapPictures,
+    /// The small picture goes to another corner.
+    MoveTile(Corner),
+    /// Answers whether to leave this call for the one of a link that came in.
+    Switch {
+        /// Leave.
+        leave: bool,
+    },
+    /// Closes the window.
+    Close,
+}

@@ -1,0 +1,128 @@
+//! The call screen: the other's picture large, our own small, and the round buttons.
+
+use eframe::egui::{Align2, Id, Rect, Sense, Ui, UiBuilder, pos2, vec2};
+
+use super::start::{camera_button, microphone_button, tip};
+use super::{Screen, header, stage, visitor, waiting};
+use crate::engine::command::Command;
+use crate::engine::view::CallPhase;
+use crate::ui::action::UiAction;
+use crate::ui::icons::Icon;
+use crate::ui::model::UiModel;
+use crate::ui::theme::{self, size, space};
+use crate::ui::widgets::button::{IconButton, Kind};
+use crate::ui::words::Word;
+
+/// In full screen the buttons go when nothing moved for so long, in seconds.
+const HIDE_AFTER: f32 = 3.0;
+
+/// Draws it.
+pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen, actions: &mut Vec<UiAction>) {
+    let area = ui.max_rect();
+    let controls = !model.full_screen || controls_wanted(ui, model);
+    let (place, gap) = if model.full_screen {
+        (area, space::L)
+    } else {
+        header::show(ui, area, model, actions);
+        let top = area.top() + size::HEADER;
+        let place = Rect::from_min_max(pos2(area.left(), top), pos2(area.right(), area.bottom() - size::BAR));
+        (place.shrink2(vec2(space::L, 0.0)), space::M)
+    };
+    match model.view.phase {
+        CallPhase::InCall => {}
+        _ => waiting::show(ui, place, model, actions),
+    }
+    stage::show(ui, place, gap, model, screen, actions);
+    visitor::show(ui, place, model, actions);
+    if controls {
+        bar(ui, area, model, actions);
+    }
+}
+
+/// Whether the floating buttons are seen: something moved lately, or the keyboard is among them.
+fn controls_wanted(ui: &Ui, model: &UiModel) -> bool {
+    let quiet = ui.input(|input| input.pointer.time_since_last_movement().min(input.pointer.time_since_last_click()));
+    let focus = ui.memory(|memory| memory.focused()).is_some();
+    if focus || !model.view.visitors.is_empty() {
+        return true;
+    }
+    if quiet < HIDE_AFTER {
+        ui.ctx().request_repaint_after_secs(HIDE_AFTER - quiet);
+    }
+    quiet < HIDE_AFTER
+}
+
+/// The row of round buttons at the bottom of `area`.
+fn bar(ui: &mut Ui, area: Rect, model: &UiModel, actions: &mut Vec<UiAction>) {
+    let row = Rect::from_min_max(pos2(area.left(), area.bottom() - size::BAR), area.max);
+    ui.scope_builder(UiBuilder::new().id(Id::new("bar")).max_rect(row), |ui| {
+        let widths = [size::ROUND, size::ROUND, size::ROUND, size::ROUND, 68.0];
+        let total: f32 = widths.iter().sum::<f32>() + space::S * (widths.len() - 1) as f32 + 2.0 * space::S;
+        let t = theme::tokens(ui.ctx());
+        if model.full_screen {
+            let back = Rect::from_center_size(row.center(), vec2(total + 32.0, size::ROUND + 20.0));
+            ui.painter().rect_filled(back, 33.0, t.overlay);
+        }
+        let mut x = row.center().x - total / 2.0;
+        let mut next = |width: f32| {
+            let center = pos2(x + width / 2.0, row.center().y);
+            x += width + space::S;
+            center
+        };
+        let (microphone, command) = microphone_button(model);
+        let name = if command == mute() { Word::MuteMicrophone } else { Word::UnmuteMicrophone };
+        if microphone.tip(&tip(name, "M")).show_at(ui, "microphone", next(size::ROUND)).clicked() {
+            actions.push(UiAction::Command(command));
+        }
+        let (camera, command) = camera_button(model);
+        let name = if model.view.me.camera.is_on() { Word::TurnCameraOff } else { Word::TurnCameraOn };
+        if camera.tip(&tip(name, "V")).show_at(ui, "camera", next(size::ROUND)).clicked() {
+            actions.push(UiAction::Command(command));
+        }
+        let (icon, name) = match model.full_screen {
+            true => (Icon::CORNERS_IN, Word::LeaveFullScreen),
+            false => (Icon::CORNERS_OUT, Word::FullScreen),
+        };
+        let button = IconButton::new(icon, name.text());
+        if button.tip(&tip(name, "F")).show_at(ui, "full screen", next(size::ROUND)).clicked() {
+            actions.push(UiAction::ToggleFullScreen);
+        }
+        let (icon, name) = match model.view.locked {
+            true => (Icon::LOCK, Word::UnlockRoom),
+            false => (Icon::LOCK_OPEN, Word::LockRoom),
+        };
+        if IconButton::new(icon, name.text()).show_at(ui, "lock", next(size::ROUND)).clicked() {
+            actions.push(UiAction::Command(Command::LockRoom(lock(!model.view.locked))));
+        }
+        let line = next(0.0);
+        ui.painter().vline(line.x, line.y - 12.0..=line.y + 12.0, (1.0, t.line));
+        let leave = IconButton::new(Icon::PHONE_DISCONNECT, Word::LeaveCall.text()).kind(Kind::Danger).size(68.0, size::ROUND);
+        if leave.tip(&tip(Word::LeaveCall, "Ctrl+W")).show_at(ui, "leave", next(68.0)).clicked() {
+            actions.push(UiAction::Command(Command::Leave));
+        }
+        if model.view.me.muted_but_speaking {
+            muted(ui, row);
+        }
+    });
+}
+
+const fn mute() -> Command {
+    Command::Microphone(crate::engine::command::Switch::Off)
+}
+
+const fn lock(wanted: bool) -> crate::engine::command::Switch {
+    if wanted { crate::engine::command::Switch::On } else { crate::engine::command::Switch::Off }
+}
+
+/// Tells a person who talks while muted.
+fn muted(ui: &Ui, row: Rect) {
+    let t = theme::tokens(ui.ctx());
+    let words = Word::MutedButSpeaking.text();
+    let at = row.center_top() - vec2(0.0, space::M);
+    let galley = crate::ui::widgets::text::line(ui.painter(), words, theme::strong(size::SMALL), t.on_danger, 200.0);
+    let pill = Rect::from_center_size(at, galley.size() + vec2(24.0, 12.0));
+    ui.painter().rect_filled(pill, 14.0, t.danger);
+    crate::ui::widgets::text::place(ui.painter(), galley, pill.center(), Align2::CENTER_CENTER);
+    ui.interact(pill, ui.id().with("muted"), Sense::hover());
+    crate::ui::widgets::text::status(ui, pill, "muted", words);
+}
