@@ -11,6 +11,8 @@
 pub mod call;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "gui")]
+pub mod desktop;
 pub mod engine;
 pub mod headless;
 pub mod link;
@@ -18,4 +20,6 @@ pub mod media;
 pub mod rtc;
 pub mod server_url;
 pub mod signaling;
+#[cfg(feature = "gui")]
+pub mod ui;
 pub mod units;

@@ -4,33 +4,70 @@
 //! What arrives there comes from another process and is treated as a stranger's.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+#[cfg(unix)]
 use std::path::PathBuf;
 
-use interprocess::local_socket::traits::{Listener as _, Stream as _};
+use interprocess::local_socket::traits::{ListenerExt as _, Stream as _};
 use interprocess::local_socket::{ConnectOptions, Listener, ListenerOptions, Name, Stream};
+use tokio::sync::mpsc;
+
+use crate::link::Link;
 
 /// The longest line that is read: longer than every link.
 const LONGEST: u64 = 4096;
 
+/// Second starts that wait for the window. More at once than these are somebody's mistake and are
+/// dropped with a line in the log.
+const WAITING: usize = 4;
+
+/// A second start: it wants the window in front, and perhaps a call joined.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Handover {
+    /// What it was started with.
+    pub link: Option<Link>,
+}
+
 /// Whether this is the first start or another.
-pub enum Start {
-    /// The first: listen for the others.
+pub enum Claim {
+    /// The first; here come the others.
+    First(mpsc::Receiver<Handover>),
+    /// Another one runs and has the link now.
+    HandedOver,
+}
+
+/// Hands `link` to the running application, or becomes it. Where the system gives no socket the
+/// application runs alone.
+pub fn claim(link: Option<&str>) -> Claim {
+    let (send, others) = mpsc::channel(WAITING);
+    let arrived = move |text: String| {
+        let link = match text.as_str() {
+            "" => None,
+            text => text.parse().inspect_err(|error| tracing::warn!("a second start's link: {error}")).ok(),
+        };
+        if send.try_send(Handover { link }).is_err() {
+            tracing::warn!("the window does not take second starts; one is ignored");
+        }
+    };
+    match start_at(|| name("sightline"), link.unwrap_or_default()) {
+        Ok(Start::HandedOver) => return Claim::HandedOver,
+        Ok(Start::First(first)) => {
+            if let Err(error) = first.listen(arrived) {
+                tracing::warn!("second starts will not find this one: {error}");
+            }
+        }
+        Err(error) => tracing::warn!("second starts will not find this one: {error}"),
+    }
+    Claim::First(others)
+}
+
+enum Start {
     First(Instance),
-    /// Another one runs and has the text now.
     HandedOver,
 }
 
 /// The place where second starts knock.
-pub struct Instance {
+struct Instance {
     listener: Listener,
-}
-
-/// Hands `text` (a link, or nothing) to the running application, or becomes it.
-///
-/// # Errors
-/// When neither is possible; the application can go on alone then.
-pub fn start(text: &str) -> io::Result<Start> {
-    start_at(|| name("sightline"), text)
 }
 
 fn start_at<'a>(name: impl Fn() -> io::Result<Name<'a>>, text: &str) -> io::Result<Start> {
@@ -58,10 +95,7 @@ fn hand_over(mut stream: Stream, text: &str) -> io::Result<Start> {
 impl Instance {
     /// Calls `arrived` with the text of each second start, on a thread of its own, which lasts as
     /// long as the process.
-    ///
-    /// # Errors
-    /// When the system gives no thread.
-    pub fn listen(self, arrived: impl Fn(String) + Send + 'static) -> io::Result<()> {
+    fn listen(self, arrived: impl Fn(String) + Send + 'static) -> io::Result<()> {
         let listen = move || {
             for stream in self.listener.incoming() {
                 match stream.and_then(receive) {

@@ -68,7 +68,12 @@ fn show(
 }
 
 #[cfg(not(all(unix, not(target_os = "macos"))))]
-fn show(notification: notify_rust::Notification, _: &mpsc::Sender<Command>, _: (String, Command), _: (String, Command)) {
+fn show(
+    notification: notify_rust::Notification,
+    _: &mpsc::Sender<Command>,
+    _: (String, Command),
+    _: (String, Command),
+) {
     if let Err(error) = notification.show() {
         tracing::info!("the desktop shows no notifications: {error}");
     }

@@ -114,8 +114,12 @@ mod tests {
 
     #[test]
     fn a_call_is_as_good_as_its_worst_side() {
-        let good =
-            Quality { loss: 0.0, round_trip: Some(Duration::from_millis(20)), frozen: Duration::ZERO, reconnects: 0 };
+        let good = Quality {
+            loss: 0.0,
+            round_trip: Some(Duration::from_millis(20)),
+            frozen: Duration::ZERO,
+            reconnects: 0,
+        };
         assert_eq!(verdict(&good), Word::VeryGood);
         assert_eq!(verdict(&Quality { loss: 0.05, ..good.clone() }), Word::Fair);
         assert_eq!(verdict(&Quality { frozen: Duration::from_secs(40), ..good }), Word::Poor);

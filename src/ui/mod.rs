@@ -23,7 +23,4 @@ pub mod widgets;
 mod window;
 pub mod words;
 
-#[cfg(test)]
-mod tests;
-
-pub use window::{Handover, UiEngine, run};
+pub use window::{UiEngine, run};

@@ -97,7 +97,9 @@ impl UiModel {
             self.server.clone_from(&self.view.settings.server);
         }
         let mut effects = self.preview(hidden);
-        if self.copy_when_there && let Some(invite) = &self.view.invite {
+        if self.copy_when_there
+            && let Some(invite) = &self.view.invite
+        {
             effects.push(Effect::Copy(invite.link.clone()));
             self.copied_at = Some(now);
             self.copy_when_there = false;
@@ -115,7 +117,11 @@ impl UiModel {
                     effects.push(Effect::Send(Command::Join(link)));
                 }
             }
-            CallPhase::Opening | CallPhase::Waiting | CallPhase::Joining | CallPhase::Knocking | CallPhase::InCall => {}
+            CallPhase::Opening
+            | CallPhase::Waiting
+            | CallPhase::Joining
+            | CallPhase::Knocking
+            | CallPhase::InCall => {}
         }
         effects
     }
@@ -139,7 +145,11 @@ impl UiModel {
     pub fn opened(&mut self, link: Link) -> Vec<Effect> {
         match &self.view.phase {
             CallPhase::Idle | CallPhase::Ended(_) => vec![Effect::Send(Command::Join(link))],
-            CallPhase::Opening | CallPhase::Waiting | CallPhase::Joining | CallPhase::Knocking | CallPhase::InCall => {
+            CallPhase::Opening
+            | CallPhase::Waiting
+            | CallPhase::Joining
+            | CallPhase::Knocking
+            | CallPhase::InCall => {
                 self.asks_switch = Some(link);
                 Vec::new()
             }
@@ -159,7 +169,9 @@ impl UiModel {
     fn known_server(&self) -> Result<Option<ServerUrl>, String> {
         match self.server.trim() {
             "" => Ok(None),
-            text => text.parse().map(Some).map_err(|error: crate::server_url::ServerUrlError| error.to_string()),
+            text => {
+                text.parse().map(Some).map_err(|error: crate::server_url::ServerUrlError| error.to_string())
+            }
         }
     }
 

@@ -4,7 +4,10 @@
 //! Uploaded only when the picture is new, with real row lengths, so nothing is repacked. Knows
 //! nothing of the window's layout: a [`Quad`] says which part of the picture goes where.
 
-#![allow(unsafe_code, reason = "every call of OpenGL is unsafe; this is the only file of the window that makes any")]
+#![allow(
+    unsafe_code,
+    reason = "every call of OpenGL is unsafe; this is the only file of the window that makes any"
+)]
 
 use std::collections::HashMap;
 
@@ -80,7 +83,8 @@ void main() {
 /// A software renderer can too, but there a picture converted at its size on the screen is cheaper.
 pub fn is_worth_it(gl: &glow::Context) -> bool {
     let version = gl.version();
-    let able = if version.is_embedded { version.major >= 3 } else { (version.major, version.minor) >= (3, 1) };
+    let able =
+        if version.is_embedded { version.major >= 3 } else { (version.major, version.minor) >= (3, 1) };
     // SAFETY: the context is current on this thread while the window is being made.
     let renderer = unsafe { gl.get_parameter_string(glow::RENDERER) };
     let renderer = renderer.to_ascii_lowercase();
@@ -91,7 +95,14 @@ pub fn is_worth_it(gl: &glow::Context) -> bool {
 
 impl Planes {
     /// Draws a picture into the callback's rectangle, uploading it first if it is new.
-    pub fn paint(&mut self, gl: &glow::Context, info: &PaintCallbackInfo, key: &FrameKey, frame: &VideoFrame, quad: Quad) {
+    pub fn paint(
+        &mut self,
+        gl: &glow::Context,
+        info: &PaintCallbackInfo,
+        key: &FrameKey,
+        frame: &VideoFrame,
+        quad: Quad,
+    ) {
         let shader = self.shader.get_or_insert_with(|| {
             let shader = Shader::new(gl);
             if let Err(reason) = &shader {
@@ -187,10 +198,30 @@ fn upload(gl: &glow::Context, textures: &[glow::Texture; 3], frame: &VideoFrame,
             gl.pixel_store_i32(glow::UNPACK_ROW_LENGTH, stride as i32);
             let pixels = glow::PixelUnpackData::Slice(Some(bytes));
             if same_size {
-                gl.tex_sub_image_2d(glow::TEXTURE_2D, 0, 0, 0, width, height, glow::RED, glow::UNSIGNED_BYTE, pixels);
+                gl.tex_sub_image_2d(
+                    glow::TEXTURE_2D,
+                    0,
+                    0,
+                    0,
+                    width,
+                    height,
+                    glow::RED,
+                    glow::UNSIGNED_BYTE,
+                    pixels,
+                );
             } else {
                 let (inside, format) = (glow::R8 as i32, glow::RED);
-                gl.tex_image_2d(glow::TEXTURE_2D, 0, inside, width, height, 0, format, glow::UNSIGNED_BYTE, pixels);
+                gl.tex_image_2d(
+                    glow::TEXTURE_2D,
+                    0,
+                    inside,
+                    width,
+                    height,
+                    0,
+                    format,
+                    glow::UNSIGNED_BYTE,
+                    pixels,
+                );
             }
         }
         gl.pixel_store_i32(glow::UNPACK_ROW_LENGTH, 0);

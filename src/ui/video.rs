@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use eframe::egui::epaint::RectShape;
 use eframe::egui::{
-    self, Color32, ColorImage, CornerRadius, PaintCallback, Painter, Rect, TextureHandle, TextureOptions, Vec2, vec2,
+    self, Color32, ColorImage, CornerRadius, PaintCallback, Painter, Rect, TextureHandle, TextureOptions,
+    Vec2, vec2,
 };
 use eframe::{egui_glow, glow};
 use yuv::{YuvPlanarImage, YuvRange, YuvStandardMatrix, yuv420_to_rgba};
@@ -81,7 +82,10 @@ impl Pictures {
                 };
                 // Textures can only be given back where the card's context is current.
                 let callback = Arc::new(egui_glow::CallbackFn::new(forget));
-                painter.add(PaintCallback { rect: Rect::from_min_size(egui::Pos2::ZERO, Vec2::splat(1.0)), callback });
+                painter.add(PaintCallback {
+                    rect: Rect::from_min_size(egui::Pos2::ZERO, Vec2::splat(1.0)),
+                    callback,
+                });
             }
         }
         shown
@@ -148,7 +152,9 @@ fn lock(planes: &Mutex<Planes>) -> std::sync::MutexGuard<'_, Planes> {
 
 /// The size to convert a picture at: as it is seen, never larger than it is, even both ways.
 fn wanted(frame: Resolution, seen: Vec2) -> Resolution {
-    let side = |have: u32, seen: f32| if seen < have as f32 { (seen.round() as u32).next_multiple_of(2).max(2) } else { have };
+    let side = |have: u32, seen: f32| {
+        if seen < have as f32 { (seen.round() as u32).next_multiple_of(2).max(2) } else { have }
+    };
     Resolution::new(side(frame.width, seen.x).min(frame.width), side(frame.height, seen.y).min(frame.height))
 }
 
@@ -175,7 +181,8 @@ fn converted(
 
 /// A picture in RGBA at another size (BT.601, limited range).
 fn to_image(frame: &VideoFrame, wanted: Resolution, pool: &FramePool) -> ColorImage {
-    let scaled = (frame.resolution() != wanted).then(|| VideoFrame::new(scale(frame, wanted, pool), frame.captured_at));
+    let scaled = (frame.resolution() != wanted)
+        .then(|| VideoFrame::new(scale(frame, wanted, pool), frame.captured_at));
     let frame = scaled.as_ref().unwrap_or(frame);
     let planes = YuvPlanarImage {
         y_plane: frame.y(),
@@ -188,7 +195,9 @@ fn to_image(frame: &VideoFrame, wanted: Resolution, pool: &FramePool) -> ColorIm
         height: wanted.height,
     };
     let mut rgba = vec![255; wanted.pixels() as usize * 4];
-    if let Err(error) = yuv420_to_rgba(&planes, &mut rgba, wanted.width * 4, YuvRange::Limited, YuvStandardMatrix::Bt601) {
+    if let Err(error) =
+        yuv420_to_rgba(&planes, &mut rgba, wanted.width * 4, YuvRange::Limited, YuvStandardMatrix::Bt601)
+    {
         tracing::error!("a picture of {wanted} cannot be shown: {error}");
     }
     ColorImage::from_rgba_premultiplied([wanted.width as usize, wanted.height as usize], &rgba)

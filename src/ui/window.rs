@@ -18,22 +18,15 @@ use super::video::Pictures;
 use super::wake::{FrameWaker, IN_SOFTWARE, ON_CARD, SOON};
 use super::{keys, words::Word};
 use crate::config::Theme;
+use crate::desktop::instance::Handover;
 use crate::desktop::notify::{Answer, Notifier};
 use crate::engine::command::Command;
 use crate::engine::frames::FrameSlots;
 use crate::engine::view::{CallPhase, CallView, Visitor};
-use crate::link::Link;
 
 /// Hand-overs that wait for the window. More than these within one frame are somebody's mistake,
 /// and are dropped.
 const HANDOVERS: usize = 4;
-
-/// A second start of the application: it wants this window in front, and perhaps a call joined.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Handover {
-    /// What it was started with.
-    pub link: Option<Link>,
-}
 
 /// What the window needs of the rest.
 pub struct UiEngine {
@@ -43,10 +36,8 @@ pub struct UiEngine {
     pub commands: mpsc::Sender<Command>,
     /// The pictures.
     pub frames: FrameSlots,
-    /// Joined as soon as the window is there.
-    pub initial_link: Option<Link>,
-    /// Second starts.
-    pub handovers: mpsc::Receiver<Handover>,
+    /// Second starts, if this is the one they find.
+    pub handovers: Option<mpsc::Receiver<Handover>>,
     /// Runs the task that wakes the window.
     pub runtime: Handle,
 }
@@ -90,7 +81,7 @@ struct Window {
 
 impl Window {
     fn new(context: &CreationContext, engine: UiEngine) -> Self {
-        let UiEngine { view, commands, frames, initial_link, handovers, runtime } = engine;
+        let UiEngine { view, commands, frames, handovers, runtime } = engine;
         let ctx = context.egui_ctx.clone();
         theme::install(&ctx);
         let on_card = context.gl.as_deref().is_some_and(texture::is_worth_it);
@@ -105,7 +96,7 @@ impl Window {
         let waking = runtime.spawn(wake(ctx, view.clone(), handovers, hand));
         let model = UiModel::new(Arc::clone(&view.borrow()));
         let notifier = Notifier::new(commands.clone());
-        let mut window = Self {
+        Self {
             model,
             view,
             commands,
@@ -117,11 +108,7 @@ impl Window {
             notifier,
             announced: Vec::new(),
             theme: None,
-        };
-        if let Some(link) = initial_link {
-            window.send(Command::Join(link));
         }
-        window
     }
 
     fn send(&self, command: Command) {
@@ -154,7 +141,9 @@ impl Window {
                     Answer { text: Word::Accept.text(), command: Command::Accept(visitor.peer.clone()) },
                     Answer { text: Word::Decline.text(), command: Command::Decline(visitor.peer.clone()) },
                 );
-                ctx.send_viewport_cmd(ViewportCommand::RequestUserAttention(egui::UserAttentionType::Critical));
+                ctx.send_viewport_cmd(ViewportCommand::RequestUserAttention(
+                    egui::UserAttentionType::Critical,
+                ));
             }
         }
         self.announced.clone_from(visitors);
@@ -185,10 +174,9 @@ fn is_hidden(input: &egui::InputState) -> bool {
 async fn wake(
     ctx: Context,
     mut view: watch::Receiver<Arc<CallView>>,
-    mut handovers: mpsc::Receiver<Handover>,
+    mut handovers: Option<mpsc::Receiver<Handover>>,
     hand: SyncSender<Handover>,
 ) {
-    let mut starts_come = true;
     loop {
         tokio::select! {
             changed = view.changed() => {
@@ -196,14 +184,22 @@ async fn wake(
                     return;
                 }
             }
-            handover = handovers.recv(), if starts_come => match handover.map(|handover| hand.try_send(handover)) {
+            handover = next(&mut handovers) => match handover.map(|handover| hand.try_send(handover)) {
                 Some(Ok(())) => {}
                 Some(Err(TrySendError::Full(_))) => tracing::warn!("too many second starts at once; one is ignored"),
                 Some(Err(TrySendError::Disconnected(_))) => return,
-                None => starts_come = false,
+                None => handovers = None,
             },
         }
         ctx.request_repaint_after(SOON);
+    }
+}
+
+/// The next second start; never, where none can come.
+async fn next(handovers: &mut Option<mpsc::Receiver<Handover>>) -> Option<Handover> {
+    match handovers {
+        Some(handovers) => handovers.recv().await,
+        None => std::future::pending().await,
     }
 }
 

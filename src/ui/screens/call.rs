@@ -41,7 +41,8 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen, actions: &mut
 
 /// Whether the floating buttons are seen: something moved lately, or the keyboard is among them.
 fn controls_wanted(ui: &Ui, model: &UiModel) -> bool {
-    let quiet = ui.input(|input| input.pointer.time_since_last_movement().min(input.pointer.time_since_last_click()));
+    let quiet =
+        ui.input(|input| input.pointer.time_since_last_movement().min(input.pointer.time_since_last_click()));
     let focus = ui.memory(|memory| memory.focused()).is_some();
     if focus || !model.view.visitors.is_empty() {
         return true;
@@ -55,7 +56,7 @@ fn controls_wanted(ui: &Ui, model: &UiModel) -> bool {
 /// The row of round buttons at the bottom of `area`.
 fn bar(ui: &mut Ui, area: Rect, model: &UiModel, actions: &mut Vec<UiAction>) {
     let row = Rect::from_min_max(pos2(area.left(), area.bottom() - size::BAR), area.max);
-    ui.scope_builder(UiBuilder::new().id(Id::new("bar")).max_rect(row), |ui| {
+    ui.scope_builder(UiBuilder::new().scope_id(Id::unique("bar")).max_rect(row), |ui| {
         let widths = [size::ROUND, size::ROUND, size::ROUND, size::ROUND, 68.0];
         let total: f32 = widths.iter().sum::<f32>() + space::S * (widths.len() - 1) as f32 + 2.0 * space::S;
         let t = theme::tokens(ui.ctx());
@@ -96,7 +97,9 @@ fn bar(ui: &mut Ui, area: Rect, model: &UiModel, actions: &mut Vec<UiAction>) {
         }
         let line = next(0.0);
         ui.painter().vline(line.x, line.y - 12.0..=line.y + 12.0, (1.0, t.line));
-        let leave = IconButton::new(Icon::PHONE_DISCONNECT, Word::LeaveCall.text()).kind(Kind::Danger).size(68.0, size::ROUND);
+        let leave = IconButton::new(Icon::PHONE_DISCONNECT, Word::LeaveCall.text())
+            .kind(Kind::Danger)
+            .size(68.0, size::ROUND);
         if leave.tip(&tip(Word::LeaveCall, "Ctrl+W")).show_at(ui, "leave", next(68.0)).clicked() {
             actions.push(UiAction::Command(Command::Leave));
         }
@@ -119,10 +122,11 @@ fn muted(ui: &Ui, row: Rect) {
     let t = theme::tokens(ui.ctx());
     let words = Word::MutedButSpeaking.text();
     let at = row.center_top() - vec2(0.0, space::M);
-    let galley = crate::ui::widgets::text::line(ui.painter(), words, theme::strong(size::SMALL), t.on_danger, 200.0);
+    let galley =
+        crate::ui::widgets::text::line(ui.painter(), words, theme::strong(size::SMALL), t.on_danger, 200.0);
     let pill = Rect::from_center_size(at, galley.size() + vec2(24.0, 12.0));
     ui.painter().rect_filled(pill, 14.0, t.danger);
     crate::ui::widgets::text::place(ui.painter(), galley, pill.center(), Align2::CENTER_CENTER);
-    ui.interact(pill, ui.id().with("muted"), Sense::hover());
+    ui.interact(pill, ui.scope_id().with("muted"), Sense::hover());
     crate::ui::widgets::text::status(ui, pill, "muted", words);
 }

@@ -1,6 +1,8 @@
 //! The screen after a call: why it is over, how long it was, and how good.
 
-use eframe::egui::{Align, Align2, CornerRadius, Frame, Layout, Margin, Rect, RichText, Sense, Stroke, Ui, UiBuilder, vec2};
+use eframe::egui::{
+    Align, Align2, CornerRadius, Frame, Layout, Margin, Rect, RichText, Sense, Stroke, Ui, UiBuilder, vec2,
+};
 
 use super::header;
 use crate::engine::command::Command;
@@ -17,7 +19,8 @@ use signaling_protocol::DeclineReason;
 
 /// A reason as a sentence.
 pub fn sentence(reason: &EndReason) -> String {
-    let name_or_guest = |name: &String| if name.trim().is_empty() { Word::Guest.text().to_owned() } else { name.clone() };
+    let name_or_guest =
+        |name: &String| if name.trim().is_empty() { Word::Guest.text().to_owned() } else { name.clone() };
     match reason {
         EndReason::Left => Word::EndedLeft.text().to_owned(),
         EndReason::PeerLeft { name } => Word::EndedPeerLeft.with(&name_or_guest(name)),
@@ -25,7 +28,9 @@ pub fn sentence(reason: &EndReason) -> String {
         EndReason::Declined(DeclineReason::Declined) => Word::EndedDeclined.text().to_owned(),
         EndReason::Declined(DeclineReason::Busy) => Word::EndedBusy.text().to_owned(),
         EndReason::Declined(DeclineReason::NoAnswer) => Word::EndedNoAnswer.text().to_owned(),
-        EndReason::RoomFull => Word::EndedRoomFull.text().to_owned(),
+        EndReason::Declined(DeclineReason::Full) | EndReason::RoomFull => {
+            Word::EndedRoomFull.text().to_owned()
+        }
         EndReason::RoomLocked => Word::EndedRoomLocked.text().to_owned(),
         EndReason::NotFound => Word::EndedNotFound.text().to_owned(),
         EndReason::NoPath => Word::EndedNoPath.text().to_owned(),
@@ -52,7 +57,13 @@ pub fn show(ui: &mut Ui, model: &UiModel, summary: &Summary, actions: &mut Vec<U
         let (circle, _) = ui.allocate_exact_size(vec2(56.0, 56.0), Sense::hover());
         ui.painter().circle_filled(circle.center(), 26.0, t.button);
         let font = icons::font(Weight::Fill, 25.0);
-        ui.painter().text(circle.center(), Align2::CENTER_CENTER, Icon::PHONE_DISCONNECT.char(), font, t.text);
+        ui.painter().text(
+            circle.center(),
+            Align2::CENTER_CENTER,
+            Icon::PHONE_DISCONNECT.char(),
+            font,
+            t.text,
+        );
         let title = if took_place { Word::Ended } else { Word::NotConnected };
         let label = ui.label(RichText::new(title.text()).font(theme::strong(size::TITLE)).color(t.text));
         text::announce(ui, label.id);

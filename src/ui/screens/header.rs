@@ -27,14 +27,16 @@ pub fn show(ui: &mut Ui, area: Rect, model: &UiModel, actions: &mut Vec<UiAction
     if let Some((word, color, back)) = badge(ui, &model.view) {
         let font = theme::strong(size::SMALL);
         let galley = text::line(ui.painter(), word.text(), font, color, used - end - 48.0);
-        let pill = Rect::from_min_size(pos2(end + space::M, row.center().y - 12.0), galley.size() + vec2(34.0, 9.0));
+        let pill =
+            Rect::from_min_size(pos2(end + space::M, row.center().y - 12.0), galley.size() + vec2(34.0, 9.0));
         if pill.right() < used && galley.size().x > 40.0 {
             ui.painter().rect_filled(pill, CornerRadius::same(12), back);
             ui.painter().circle_filled(pill.left_center() + vec2(14.0, 0.0), 3.5, color);
             text::place(ui.painter(), galley, pill.left_center() + vec2(24.0, 0.0), Align2::LEFT_CENTER);
             text::status(ui, pill, "badge", word.text());
             if let Some(tip) = badge_tip(&model.view) {
-                ui.interact(pill, ui.id().with("badge-tip"), eframe::egui::Sense::hover()).on_hover_text(tip);
+                ui.interact(pill, ui.scope_id().with("badge-tip"), eframe::egui::Sense::hover())
+                    .on_hover_text(tip);
             }
         }
     }
@@ -50,7 +52,8 @@ fn buttons(ui: &mut Ui, row: Rect, model: &UiModel, actions: &mut Vec<UiAction>)
             actions.push(UiAction::ToggleSettings);
         }
         // While alone the link stands in the middle of the window, with a button of its own.
-        if model.view.phase == CallPhase::InCall && model.view.invite.is_some() && invite(ui, model).clicked() {
+        if model.view.phase == CallPhase::InCall && model.view.invite.is_some() && invite(ui, model).clicked()
+        {
             actions.push(UiAction::CopyInvite);
         }
         left = ui.min_rect().left();

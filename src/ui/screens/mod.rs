@@ -38,7 +38,11 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen) -> Vec<UiActi
         }
         match model.view.phase.clone() {
             CallPhase::Idle => start::show(ui, model, screen, &mut actions),
-            CallPhase::Opening | CallPhase::Waiting | CallPhase::Joining | CallPhase::Knocking | CallPhase::InCall => {
+            CallPhase::Opening
+            | CallPhase::Waiting
+            | CallPhase::Joining
+            | CallPhase::Knocking
+            | CallPhase::InCall => {
                 call::show(ui, model, screen, &mut actions);
             }
             CallPhase::Ended(summary) => ended::show(ui, model, &summary, &mut actions),

@@ -19,7 +19,7 @@ use crate::ui::words::Word;
 pub fn show(ui: &Ui, model: &mut UiModel, actions: &mut Vec<UiAction>) {
     let Some(mut draft) = model.draft.clone() else { return };
     let window = ui.ctx().content_rect();
-    let modal = Modal::new(Id::new("settings")).show(ui.ctx(), |ui| {
+    let modal = Modal::new(Id::unique("settings")).show(ui.ctx(), |ui| {
         ui.set_width((window.width() - 80.0).min(460.0));
         ui.horizontal(|ui| {
             ui.label(RichText::new(Word::Settings.text()).font(theme::strong(size::TITLE - 4.0)));
@@ -56,16 +56,21 @@ fn body(ui: &mut Ui, model: &UiModel, draft: &mut Settings, actions: &mut Vec<Ui
     save |= name.lost_focus();
     heading(ui, Word::DevicesHead);
     let list = &model.view.devices;
-    let mut device = |picked: Option<DeviceChoice>, command: fn(DeviceChoice) -> Command, setting: &mut String| {
-        let Some(choice) = picked else { return };
-        *setting = match &choice {
-            DeviceChoice::Default => String::new(),
-            DeviceChoice::None => "none".to_owned(),
-            DeviceChoice::Id(id) => id.clone(),
+    let mut device =
+        |picked: Option<DeviceChoice>, command: fn(DeviceChoice) -> Command, setting: &mut String| {
+            let Some(choice) = picked else { return };
+            *setting = match &choice {
+                DeviceChoice::Default => String::new(),
+                DeviceChoice::None => "none".to_owned(),
+                DeviceChoice::Id(id) => id.clone(),
+            };
+            actions.push(UiAction::Command(command(choice)));
         };
-        actions.push(UiAction::Command(command(choice)));
-    };
-    device(picker(ui, picker::CAMERA, &list.cameras, &draft.camera, width), Command::UseCamera, &mut draft.camera);
+    device(
+        picker(ui, picker::CAMERA, &list.cameras, &draft.camera, width),
+        Command::UseCamera,
+        &mut draft.camera,
+    );
     let picked = picker(ui, picker::MICROPHONE, &list.microphones, &draft.microphone, width);
     device(picked, Command::UseMicrophone, &mut draft.microphone);
     let picked = picker(ui, picker::SPEAKER, &list.speakers, &draft.speaker, width);
@@ -95,11 +100,15 @@ fn appearance(ui: &mut Ui, theme: &mut Theme) -> bool {
     let each = (ui.available_width() - 8.0) / 3.0;
     let (row, _) = ui.allocate_exact_size(vec2(ui.available_width(), size::CONTROL), Sense::hover());
     ui.painter().rect_filled(row, f32::from(size::RADIUS), t.well);
-    let choices = [(Theme::System, Word::ThemeSystem), (Theme::Dark, Word::ThemeDark), (Theme::Light, Word::ThemeLight)];
+    let choices = [
+        (Theme::System, Word::ThemeSystem),
+        (Theme::Dark, Word::ThemeDark),
+        (Theme::Light, Word::ThemeLight),
+    ];
     for (index, (choice, word)) in choices.into_iter().enumerate() {
         let at = row.min + vec2(4.0 + index as f32 * each, 4.0);
         let rect = eframe::egui::Rect::from_min_size(at, vec2(each, size::CONTROL - 8.0));
-        let response = ui.interact(rect, ui.id().with(word.text()), Sense::click());
+        let response = ui.interact(rect, ui.scope_id().with(word.text()), Sense::click());
         let chosen = *theme == choice;
         response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, chosen, word.text()));
         if chosen {

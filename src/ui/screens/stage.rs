@@ -1,8 +1,8 @@
 //! The pictures of a call: everybody large, ourselves small, or the other way round.
 
 use eframe::egui::{
-    Align2, Color32, CornerRadius, CursorIcon, EventFilter, Id, Key, Painter, Rect, Response, Role, Sense, Shape,
-    Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
+    Align2, Color32, CornerRadius, CursorIcon, EventFilter, Id, Key, Painter, Rect, Response, Role, Sense,
+    Shape, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
 use super::Screen;
@@ -72,7 +72,9 @@ fn tile(
     let t = theme::tokens(ui.ctx());
     let (key, mirror, seen) = match who {
         Who::Me => (FrameKey::Local, Mirror::Yes, model.view.me.camera.is_on()),
-        Who::Peer(peer) => (FrameKey::Remote(peer.peer.clone()), Mirror::No, peer.has_picture && peer.media.camera),
+        Who::Peer(peer) => {
+            (FrameKey::Remote(peer.peer.clone()), Mirror::No, peer.has_picture && peer.media.camera)
+        }
     };
     let shape = seen.then(|| Pictures::shape(screen.frames, &key)).flatten();
     let (rect, fill) = match (looks, shape) {
@@ -81,9 +83,14 @@ fn tile(
         (Looks::Small, _) => (place, Fill::Crop),
     };
     let painter = ui.painter();
-    let drawn = shape.and_then(|_| screen.pictures.draw(painter, screen.frames, &key, rect, (fill, mirror, radius)));
+    let drawn =
+        shape.and_then(|_| screen.pictures.draw(painter, screen.frames, &key, rect, (fill, mirror, radius)));
     if drawn.is_none() {
-        painter.rect_filled(rect, CornerRadius::same(radius), if looks == Looks::Small { t.button } else { t.stage });
+        painter.rect_filled(
+            rect,
+            CornerRadius::same(radius),
+            if looks == Looks::Small { t.button } else { t.stage },
+        );
         absent(ui, who, rect, looks, model);
     }
     let (speaking, muted, name) = match who {
@@ -128,7 +135,14 @@ fn absent(ui: &Ui, who: Who, rect: Rect, looks: Looks, model: &UiModel) {
 }
 
 /// Says in words how a connection stands that is not well.
-fn connection(ui: &Ui, peer: &PeerView, rect: Rect, looks: Looks, has_picture: bool, actions: &mut Vec<UiAction>) {
+fn connection(
+    ui: &Ui,
+    peer: &PeerView,
+    rect: Rect,
+    looks: Looks,
+    has_picture: bool,
+    actions: &mut Vec<UiAction>,
+) {
     let t = theme::tokens(ui.ctx());
     if looks == Looks::Large {
         bars(ui, peer, rect);
@@ -181,7 +195,7 @@ fn bars(ui: &Ui, peer: &PeerView, rect: Rect) {
     let words = Word::BarsTip.with(format::bars(peer.bars).text());
     let place = Rect::from_center_size(center, Vec2::splat(30.0));
     let tip = round_trip.into_iter().fold(words.clone(), |tip, line| format!("{tip}\n{line}"));
-    let response = ui.interact(place, ui.id().with(("bars", peer.peer.as_str())), Sense::hover());
+    let response = ui.interact(place, ui.scope_id().with(("bars", peer.peer.as_str())), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &words));
     response.on_hover_text(tip);
 }
@@ -234,7 +248,7 @@ fn small_tile(
     // In full screen the floating buttons are at the bottom of the stage.
     let room = if model.full_screen { stage.with_max_y(stage.bottom() - size::BAR) } else { stage };
     let home = model.corner.place(room, tile_size, gap);
-    let id = Id::new("small picture");
+    let id = Id::unique("small picture");
     let response = ui.interact(home, id, if can_swap { Sense::click_and_drag() } else { Sense::drag() });
     let moved = ui.ctx().data(|data| data.get_temp::<Vec2>(id)).unwrap_or_default();
     let offset = if response.dragged() { moved + response.drag_delta() } else { Vec2::ZERO };
@@ -255,7 +269,8 @@ fn small_tile(
     let line = Stroke::new(1.0, Color32::from_white_alpha(28));
     ui.painter().rect_stroke(rect, CornerRadius::same(radius), line, StrokeKind::Inside);
     focus_ring(ui, rect, &response, radius);
-    let response = response.on_hover_cursor(if offset == Vec2::ZERO { CursorIcon::Grab } else { CursorIcon::Grabbing });
+    let response =
+        response.on_hover_cursor(if offset == Vec2::ZERO { CursorIcon::Grab } else { CursorIcon::Grabbing });
     if can_swap && offset == Vec2::ZERO {
         response.on_hover_text(Word::SwapHint.text());
     }

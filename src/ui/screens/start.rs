@@ -1,6 +1,8 @@
 //! The start screen: who one is, how one looks and sounds, and the two ways into a call.
 
-use eframe::egui::{Align, Align2, CornerRadius, Label, Layout, Rect, RichText, ScrollArea, Sense, Ui, UiBuilder, pos2, vec2};
+use eframe::egui::{
+    Align, Align2, CornerRadius, Label, Layout, Rect, RichText, ScrollArea, Sense, Ui, UiBuilder, pos2, vec2,
+};
 
 use super::Screen;
 use super::header;
@@ -69,7 +71,8 @@ fn devices(ui: &mut Ui, model: &UiModel, screen: &mut Screen, actions: &mut Vec<
         (picker::SPEAKER, &list.speakers, &settings.speaker),
     ];
     let side_by_side = width >= 560.0;
-    let test = IconButton::new(Icon::SPEAKER_HIGH, Word::TestSpeaker.text()).size(size::CONTROL, size::CONTROL);
+    let test =
+        IconButton::new(Icon::SPEAKER_HIGH, Word::TestSpeaker.text()).size(size::CONTROL, size::CONTROL);
     let all = width - size::CONTROL - space::S;
     let each = if side_by_side { (all - 2.0 * space::S) / 3.0 } else { width };
     let layout = if side_by_side { Layout::left_to_right(Align::Min) } else { Layout::top_down(Align::Min) };
@@ -110,14 +113,17 @@ fn preview(ui: &mut Ui, model: &UiModel, screen: &mut Screen, actions: &mut Vec<
     ui.painter().rect_filled(rect, CornerRadius::same(size::RADIUS_CARD), t.stage);
     let camera = &model.view.me.camera;
     let how = (Fill::Crop, Mirror::Yes, size::RADIUS_CARD);
-    let drawn = camera.is_on().then(|| screen.pictures.draw(ui.painter(), screen.frames, &FrameKey::Local, rect, how));
+    let drawn = camera
+        .is_on()
+        .then(|| screen.pictures.draw(ui.painter(), screen.frames, &FrameKey::Local, rect, how));
     let words = if drawn.flatten().is_some() {
         Word::Preview.text()
     } else {
         let words = camera_words(camera);
         let center = rect.center() - vec2(0.0, rect.height() * 0.12);
         avatar::paint(ui.painter(), t, center, (rect.height() * 0.16).min(56.0), &model.name);
-        let galley = text::paragraph(ui.painter(), words, theme::font(size::BODY), t.soft, rect.width() - 32.0);
+        let galley =
+            text::paragraph(ui.painter(), words, theme::font(size::BODY), t.soft, rect.width() - 32.0);
         let at = pos2(rect.center().x, center.y + (rect.height() * 0.16).min(56.0) + space::S);
         ui.painter().galley(at, galley, t.soft);
         words
@@ -199,7 +205,8 @@ fn ways(ui: &mut Ui, model: &mut UiModel, actions: &mut Vec<UiAction>) {
         actions.push(UiAction::SaveStart);
     }
     ui.add_space(space::XS);
-    let new_call = TextButton::new(Word::NewCall.text()).icon(Icon::PLUS).kind(Kind::Primary).width(width).height(44.0);
+    let new_call =
+        TextButton::new(Word::NewCall.text()).icon(Icon::PLUS).kind(Kind::Primary).width(width).height(44.0);
     if new_call.show(ui).clicked() {
         actions.push(UiAction::NewCall);
     }
@@ -215,7 +222,8 @@ fn ways(ui: &mut Ui, model: &mut UiModel, actions: &mut Vec<UiAction>) {
         if link.lost_focus() && ui.input(|input| input.key_pressed(eframe::egui::Key::Enter)) {
             actions.push(UiAction::JoinTyped);
         }
-        let paste = IconButton::new(Icon::CLIPBOARD, Word::PasteLink.text()).size(size::CONTROL, size::CONTROL);
+        let paste =
+            IconButton::new(Icon::CLIPBOARD, Word::PasteLink.text()).size(size::CONTROL, size::CONTROL);
         if paste.show(ui).clicked() {
             actions.push(UiAction::Paste);
         }
@@ -234,7 +242,13 @@ fn ways(ui: &mut Ui, model: &mut UiModel, actions: &mut Vec<UiAction>) {
 fn divider(ui: &mut Ui, width: f32) {
     let t = theme::tokens(ui.ctx());
     let (rect, _) = ui.allocate_exact_size(vec2(width, 22.0), Sense::hover());
-    let word = ui.painter().text(rect.center(), Align2::CENTER_CENTER, Word::Or.text(), theme::font(size::SMALL), t.soft);
+    let word = ui.painter().text(
+        rect.center(),
+        Align2::CENTER_CENTER,
+        Word::Or.text(),
+        theme::font(size::SMALL),
+        t.soft,
+    );
     for (from, to) in [(rect.left(), word.left() - space::M), (word.right() + space::M, rect.right())] {
         ui.painter().hline(from..=to, rect.center().y, (1.0, t.line));
     }

@@ -1,6 +1,8 @@
 //! Questions that wait for an answer: somebody knocks, or another link was opened.
 
-use eframe::egui::{Align2, CornerRadius, Id, Modal, Rect, RichText, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
+use eframe::egui::{
+    Align2, CornerRadius, Id, Modal, Rect, RichText, Sense, Stroke, StrokeKind, Ui, pos2, vec2,
+};
 
 use crate::engine::command::Command;
 use crate::ui::action::UiAction;
@@ -15,9 +17,10 @@ pub fn show(ui: &mut Ui, stage: Rect, model: &UiModel, actions: &mut Vec<UiActio
     let Some(visitor) = model.view.visitors.first() else { return };
     let t = theme::tokens(ui.ctx());
     let width = (stage.width() - 2.0 * space::L).min(460.0);
-    let card = Rect::from_min_size(pos2(stage.center().x - width / 2.0, stage.top() + space::M), vec2(width, 72.0));
+    let card =
+        Rect::from_min_size(pos2(stage.center().x - width / 2.0, stage.top() + space::M), vec2(width, 72.0));
     // Nothing below the card is clicked through it.
-    ui.interact(card, Id::new("visitor card"), Sense::click_and_drag());
+    ui.interact(card, Id::unique("visitor card"), Sense::click_and_drag());
     let radius = CornerRadius::same(size::RADIUS_CARD);
     ui.painter().add(ui.visuals().window_shadow.as_shape(card, radius));
     ui.painter().rect_filled(card, radius, t.card);
@@ -39,7 +42,12 @@ pub fn show(ui: &mut Ui, stage: Rect, model: &UiModel, actions: &mut Vec<UiActio
     let lift = if more > 0 { 9.0 } else { 0.0 };
     let galley = text::line(ui.painter(), &words, theme::strong(size::BODY), t.text, room);
     text::place(ui.painter(), galley, pos2(left, card.center().y - lift), Align2::LEFT_CENTER);
-    text::status(ui, Rect::from_min_max(pos2(left, card.top()), pos2(left + room, card.bottom())), "visitor", &words);
+    text::status(
+        ui,
+        Rect::from_min_max(pos2(left, card.top()), pos2(left + room, card.bottom())),
+        "visitor",
+        &words,
+    );
     if more > 0 {
         let words = Word::MoreVisitors.with(&more.to_string());
         let galley = text::line(ui.painter(), &words, theme::font(size::SMALL), t.soft, room);
@@ -58,7 +66,7 @@ pub fn switch(ui: &Ui, model: &UiModel, actions: &mut Vec<UiAction>) {
     if model.asks_switch.is_none() {
         return;
     }
-    let modal = Modal::new(Id::new("switch")).show(ui.ctx(), |ui| {
+    let modal = Modal::new(Id::unique("switch")).show(ui.ctx(), |ui| {
         ui.set_width(360.0);
         ui.add_space(space::S);
         ui.label(RichText::new(Word::JoinOther.text()).font(theme::strong(size::HEADING)));

@@ -70,7 +70,14 @@ pub fn show(ui: &mut Ui, place: Rect, model: &UiModel, actions: &mut Vec<UiActio
 }
 
 /// The link and its large button, side by side, their top in the middle of `at`.
-fn link(ui: &mut Ui, at: eframe::egui::Pos2, width: f32, link: &str, model: &UiModel, actions: &mut Vec<UiAction>) {
+fn link(
+    ui: &mut Ui,
+    at: eframe::egui::Pos2,
+    width: f32,
+    link: &str,
+    model: &UiModel,
+    actions: &mut Vec<UiAction>,
+) {
     let t = theme::tokens(ui.ctx());
     let button = header::invite_button(ui, model).kind(Kind::Primary).height(46.0);
     // As wide as its longer text, so that nothing jumps when it says "Copied".

@@ -1,8 +1,8 @@
 //! Buttons: round ones with an icon, and ones with text.
 
 use eframe::egui::{
-    self, Align2, Color32, CornerRadius, CursorIcon, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, Vec2,
-    WidgetInfo, pos2, vec2,
+    self, Align2, Color32, CornerRadius, CursorIcon, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui,
+    Vec2, WidgetInfo, pos2, vec2,
 };
 
 use crate::ui::icons::{self, Icon, Weight};
@@ -83,7 +83,7 @@ impl<'a> IconButton<'a> {
     /// In the middle of a point; `id` tells it from others.
     pub fn show_at(self, ui: &Ui, id: &str, center: egui::Pos2) -> Response {
         let rect = Rect::from_center_size(center, self.size);
-        let response = ui.interact(rect, ui.id().with(id), Sense::click());
+        let response = ui.interact(rect, ui.scope_id().with(id), Sense::click());
         self.paint(ui, rect, response)
     }
 
@@ -138,7 +138,8 @@ impl<'a> TextButton<'a> {
 
     /// How wide it will be.
     pub fn measure(self, ui: &Ui) -> f32 {
-        let text = text::line(ui.painter(), self.text, theme::strong(size::BODY), Color32::WHITE, f32::INFINITY);
+        let text =
+            text::line(ui.painter(), self.text, theme::strong(size::BODY), Color32::WHITE, f32::INFINITY);
         let icon = if self.icon.is_some() { 18.0 + space::S } else { 0.0 };
         self.width.unwrap_or(text.size().x + icon + 2.0 * 16.0)
     }
@@ -152,7 +153,7 @@ impl<'a> TextButton<'a> {
 
     /// In a rectangle; `id` tells it from others.
     pub fn show_in(self, ui: &Ui, id: &str, rect: Rect) -> Response {
-        let response = ui.interact(rect, ui.id().with(id), Sense::click());
+        let response = ui.interact(rect, ui.scope_id().with(id), Sense::click());
         self.paint(ui, rect, response)
     }
 

@@ -1,8 +1,8 @@
 //! A line of text to type into, and a switch.
 
 use eframe::egui::{
-    self, Align2, CornerRadius, Frame, Margin, Response, Role, Sense, Stroke, StrokeKind, TextEdit, Ui, WidgetInfo,
-    pos2, vec2,
+    self, Align2, CornerRadius, Frame, Margin, Response, Role, Sense, Stroke, StrokeKind, TextEdit, Ui,
+    WidgetInfo, pos2, vec2,
 };
 
 use super::button::focus_ring;
@@ -10,18 +10,27 @@ use super::text;
 use crate::ui::theme::{self, size, space};
 
 /// A field with an accessible name; as wide as there is room, or `width`.
-pub fn text_field(ui: &mut Ui, name: &str, hint: &str, value: &mut String, limit: usize, width: f32) -> Response {
+pub fn text_field(
+    ui: &mut Ui,
+    name: &str,
+    hint: &str,
+    value: &mut String,
+    limit: usize,
+    width: f32,
+) -> Response {
     let t = theme::tokens(ui.ctx());
     let margin = Margin::symmetric(space::M as i8, 10);
     let response = ui.add(
         TextEdit::singleline(value)
-            .id(ui.id().with(name))
+            .id(ui.scope_id().with(name))
             .hint_text(hint)
             .char_limit(limit)
             .margin(margin)
-            .vertical_align(egui::Align::Center)
+            .align(egui::Align2::LEFT_CENTER)
             .desired_width(width - margin.sum().x)
-            .frame(Frame::NONE.fill(t.well).corner_radius(CornerRadius::same(size::RADIUS)).inner_margin(margin)),
+            .frame(
+                Frame::NONE.fill(t.well).corner_radius(CornerRadius::same(size::RADIUS)).inner_margin(margin),
+            ),
     );
     ui.ctx().accesskit_node_builder(response.id, |node| node.set_label(name));
     let stroke = if response.has_focus() { Stroke::new(2.0, t.accent) } else { Stroke::new(1.0, t.line) };

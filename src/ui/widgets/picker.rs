@@ -1,7 +1,8 @@
 //! Chooses a device from a list.
 
 use eframe::egui::{
-    self, Align2, CornerRadius, CursorIcon, Popup, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
+    self, Align2, CornerRadius, CursorIcon, Popup, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2,
+    vec2,
 };
 
 use super::{button::focus_ring, text};
@@ -25,8 +26,12 @@ pub struct KindWords {
 }
 
 /// Cameras.
-pub const CAMERA: KindWords =
-    KindWords { name: Word::Camera, default: Word::DefaultCamera, none: Word::NoCamera, icon: Icon::VIDEO_CAMERA };
+pub const CAMERA: KindWords = KindWords {
+    name: Word::Camera,
+    default: Word::DefaultCamera,
+    none: Word::NoCamera,
+    icon: Icon::VIDEO_CAMERA,
+};
 /// Microphones.
 pub const MICROPHONE: KindWords = KindWords {
     name: Word::Microphone,
@@ -35,8 +40,12 @@ pub const MICROPHONE: KindWords = KindWords {
     icon: Icon::MICROPHONE,
 };
 /// Speakers.
-pub const SPEAKER: KindWords =
-    KindWords { name: Word::Speaker, default: Word::DefaultSpeaker, none: Word::NoSpeaker, icon: Icon::SPEAKER_HIGH };
+pub const SPEAKER: KindWords = KindWords {
+    name: Word::Speaker,
+    default: Word::DefaultSpeaker,
+    none: Word::NoSpeaker,
+    icon: Icon::SPEAKER_HIGH,
+};
 
 /// What the settings' text for a device means.
 pub fn choice_of(setting: &str) -> DeviceChoice {
@@ -48,13 +57,21 @@ pub fn choice_of(setting: &str) -> DeviceChoice {
 }
 
 /// A button that names the chosen device and opens the list; gives what was picked.
-pub fn picker(ui: &mut Ui, kind: KindWords, devices: &[Device], setting: &str, width: f32) -> Option<DeviceChoice> {
+pub fn picker(
+    ui: &mut Ui,
+    kind: KindWords,
+    devices: &[Device],
+    setting: &str,
+    width: f32,
+) -> Option<DeviceChoice> {
     let current = choice_of(setting);
     let shown = match &current {
         DeviceChoice::Default => kind.default.text(),
         DeviceChoice::None => kind.none.text(),
         // A device that is unplugged right now is still the one that was chosen.
-        DeviceChoice::Id(id) => devices.iter().find(|device| device.id == *id).map_or(id, |device| &device.name),
+        DeviceChoice::Id(id) => {
+            devices.iter().find(|device| device.id == *id).map_or(id, |device| &device.name)
+        }
     };
     let response = face(ui, kind, shown, width);
     let mut picked = None;
@@ -89,7 +106,13 @@ fn face(ui: &mut Ui, kind: KindWords, shown: &str, width: f32) -> egui::Response
     let icon = icons::font(Weight::Fill, 17.0);
     painter.text(pos2(rect.left() + space::M, middle), Align2::LEFT_CENTER, kind.icon.char(), icon, t.soft);
     let caret = icons::font(Weight::Line, 13.0);
-    painter.text(pos2(rect.right() - 10.0, middle), Align2::RIGHT_CENTER, Icon::CARET_DOWN.char(), caret, t.soft);
+    painter.text(
+        pos2(rect.right() - 10.0, middle),
+        Align2::RIGHT_CENTER,
+        Icon::CARET_DOWN.char(),
+        caret,
+        t.soft,
+    );
     let room = width - 2.0 * space::M - 26.0 - 16.0;
     let galley = text::line(painter, shown, theme::font(size::BODY), t.text, room);
     text::place(painter, galley, pos2(rect.left() + space::M + 26.0, middle), Align2::LEFT_CENTER);
@@ -107,7 +130,13 @@ fn option(ui: &mut Ui, name: &str, chosen: bool) -> bool {
     }
     if chosen {
         let check = icons::font(Weight::Line, 15.0);
-        painter.text(rect.right_center() - vec2(10.0, 0.0), Align2::RIGHT_CENTER, Icon::CHECK.char(), check, t.accent);
+        painter.text(
+            rect.right_center() - vec2(10.0, 0.0),
+            Align2::RIGHT_CENTER,
+            Icon::CHECK.char(),
+            check,
+            t.accent,
+        );
     }
     let galley = text::line(painter, name, theme::font(size::BODY), t.text, rect.width() - 46.0);
     text::place(painter, galley, rect.left_center() + vec2(10.0, 0.0), Align2::LEFT_CENTER);

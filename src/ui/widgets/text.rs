@@ -10,13 +10,15 @@ pub fn line(painter: &Painter, text: &str, font: FontId, color: Color32, width: 
     // A name or a sentence of a stranger may hold line breaks.
     let text = text.replace(['\n', '\r', '\t'], " ");
     let mut job = LayoutJob::single_section(text, TextFormat { font_id: font, color, ..Default::default() });
-    job.wrap = TextWrapping { max_width: width.max(0.0), max_rows: 1, break_anywhere: true, ..Default::default() };
+    job.wrap =
+        TextWrapping { max_width: width.max(0.0), max_rows: 1, break_anywhere: true, ..Default::default() };
     painter.layout_job(job)
 }
 
 /// Lays out a paragraph of at most `width`, its lines centred.
 pub fn paragraph(painter: &Painter, text: &str, font: FontId, color: Color32, width: f32) -> Arc<Galley> {
-    let mut job = LayoutJob::single_section(text.to_owned(), TextFormat { font_id: font, color, ..Default::default() });
+    let mut job =
+        LayoutJob::single_section(text.to_owned(), TextFormat { font_id: font, color, ..Default::default() });
     job.wrap.max_width = width;
     job.halign = egui::Align::Center;
     painter.layout_job(job)
@@ -31,13 +33,13 @@ pub fn place(painter: &Painter, galley: Arc<Galley>, at: Pos2, anchor: Align2) -
 
 /// Puts what was painted into the accessibility tree.
 pub fn label(ui: &Ui, rect: Rect, id: &str, text: &str) {
-    let response = ui.interact(rect, ui.id().with(id), Sense::hover());
+    let response = ui.interact(rect, ui.scope_id().with(id), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, text));
 }
 
 /// The same, and a screen reader says it when it changes.
 pub fn status(ui: &Ui, rect: Rect, id: &str, text: &str) {
-    let response = ui.interact(rect, ui.id().with(id), Sense::hover());
+    let response = ui.interact(rect, ui.scope_id().with(id), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, text));
     announce(ui, response.id);
 }

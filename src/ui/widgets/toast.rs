@@ -60,7 +60,7 @@ impl Toasts {
         if notices.is_empty() {
             return;
         }
-        Area::new(Id::new("toasts"))
+        Area::new(Id::unique("toasts"))
             .order(Order::Foreground)
             .anchor(Align2::RIGHT_TOP, vec2(-space::L, top))
             .fade_in(false)

@@ -1,0 +1,245 @@
+//! Views and pictures made by hand, for tests of the window and for looking at its screens.
+
+use std::time::Duration;
+
+use sightline::clock;
+use sightline::engine::view::{
+    CallPhase, CallView, Device, DeviceState, EndReason, Invite, LocalView, Notice, PeerView, Quality,
+    Severity, Summary, Visitor,
+};
+use sightline::media::frame::{FramePool, VideoFrame};
+use sightline::rtc::{CandidateType, IceState, PairEnd, PeerPhase, SelectedPair};
+use sightline::units::Resolution;
+use signaling_protocol::{MediaState, PeerId};
+
+/// The names that [`view`] knows.
+pub const NAMES: &[&str] = &[
+    "start",
+    "bare",
+    "opening",
+    "waiting",
+    "knocking",
+    "visitor",
+    "connecting",
+    "call",
+    "quiet",
+    "reconnecting",
+    "three",
+    "ended",
+    "failed",
+];
+
+/// A participant's id.
+pub fn peer(name: &str) -> PeerId {
+    PeerId::new(name).expect("a short word is an id")
+}
+
+fn device(name: &str) -> Device {
+    Device { id: name.to_lowercase(), name: name.to_owned() }
+}
+
+fn on(name: &str) -> DeviceState {
+    DeviceState::On { name: name.to_owned() }
+}
+
+fn end(kind: CandidateType, address: &str) -> PairEnd {
+    PairEnd { kind, protocol: "udp".into(), relay_protocol: None, address: address.into(), port: 50_121 }
+}
+
+/// Somebody who is connected, seen and heard.
+pub fn connected(name: &str) -> PeerView {
+    PeerView {
+        peer: peer(name),
+        name: name.to_owned(),
+        media: MediaState { microphone: true, camera: true },
+        away: false,
+        phase: PeerPhase::Connected,
+        ice: IceState::Connected,
+        path: Some(SelectedPair {
+            local: end(CandidateType::Host, "192.168.1.24"),
+            remote: end(CandidateType::Srflx, "203.0.113.58"),
+        }),
+        round_trip: Some(Duration::from_millis(25)),
+        bars: 4,
+        verified: true,
+        speaking: true,
+        has_picture: true,
+    }
+}
+
+/// The start screen of somebody with everything.
+pub fn idle() -> CallView {
+    let mut view = CallView {
+        me: LocalView {
+            microphone: on("Built-in microphone"),
+            camera: on("HD camera"),
+            speaker: on("Headphones"),
+            level: 9,
+            ..LocalView::default()
+        },
+        ..CallView::default()
+    };
+    view.settings.name = "Ada Lovelace".into();
+    view.devices.cameras = vec![device("HD camera"), device("Document camera")];
+    view.devices.microphones = vec![device("Built-in microphone")];
+    view.devices.speakers = vec![device("Headphones"), device("Built-in speakers")];
+    view
+}
+
+fn with_invite(phase: CallPhase) -> CallView {
+    let link = "http://192.168.1.24:7340/r/calm-otter-71#0mYb1xQ2S3uVnB7Rk4tZpA".to_owned();
+    CallView { phase, invite: Some(Invite { link, lan_only: true }), ..idle() }
+}
+
+/// A call with one other.
+pub fn in_call() -> CallView {
+    CallView {
+        peers: vec![connected("Grace")],
+        duration: Some(Duration::from_secs(1458)),
+        ..with_invite(CallPhase::InCall)
+    }
+}
+
+/// A view by its name.
+pub fn view(name: &str) -> Option<CallView> {
+    let mut call = in_call();
+    Some(match name {
+        "start" => idle(),
+        "bare" => CallView {
+            me: LocalView {
+                camera: DeviceState::Failed { reason: "HD camera is in use by another program".into() },
+                microphone: DeviceState::Absent,
+                ..LocalView::default()
+            },
+            notices: vec![Notice {
+                id: 1,
+                severity: Severity::Warning,
+                text: "No microphone was found; others will not hear you.".into(),
+            }],
+            ..CallView::default()
+        },
+        "opening" => CallView { phase: CallPhase::Opening, ..idle() },
+        "waiting" => with_invite(CallPhase::Waiting),
+        "knocking" => CallView { phase: CallPhase::Knocking, ..idle() },
+        "visitor" => CallView {
+            visitors: vec![Visitor { peer: peer("v"), name: "Grace Hopper".into() }],
+            ..with_invite(CallPhase::Waiting)
+        },
+        "connecting" => {
+            call.peers[0] = PeerView {
+                phase: PeerPhase::Connecting,
+                path: None,
+                has_picture: false,
+                bars: 0,
+                speaking: false,
+                ..connected("Grace")
+            };
+            CallView { duration: None, ..call }
+        }
+        "call" => call,
+        "quiet" => {
+            call.peers[0].media = MediaState { microphone: false, camera: false };
+            call.peers[0].speaking = false;
+            call.me = LocalView {
+                microphone: DeviceState::Off,
+                camera: DeviceState::Off,
+                muted_but_speaking: true,
+                ..call.me
+            };
+            call
+        }
+        "reconnecting" => {
+            call.peers[0] =
+                PeerView { phase: PeerPhase::Reconnecting, bars: 1, speaking: false, ..connected("Grace") };
+            call.notices = vec![
+                Notice { id: 1, severity: Severity::Info, text: "Looking for another path to Grace.".into() },
+                Notice {
+                    id: 2,
+                    severity: Severity::Error,
+                    text: "Headphones was unplugged; Built-in speakers is used now.".into(),
+                },
+            ];
+            call
+        }
+        "three" => {
+            call.peers.push(PeerView { speaking: false, bars: 2, ..connected("Alan Mathison Turing") });
+            call
+        }
+        "ended" => CallView {
+            phase: CallPhase::Ended(Summary {
+                reason: EndReason::PeerLeft { name: "Grace".into() },
+                duration: Duration::from_secs(1458),
+                quality: Some(Quality {
+                    loss: 0.001,
+                    round_trip: Some(Duration::from_millis(25)),
+                    frozen: Duration::ZERO,
+                    reconnects: 1,
+                }),
+            }),
+            ..idle()
+        },
+        "failed" => CallView {
+            phase: CallPhase::Ended(Summary {
+                reason: EndReason::NotFound,
+                duration: Duration::ZERO,
+                quality: None,
+            }),
+            ..idle()
+        },
+        _ => return None,
+    })
+}
+
+/// A picture with `color` (Y, U, V from 0.0 to 1.0) computed at each point (0.0 to 1.0 both ways).
+pub fn picture(size: Resolution, color: impl Fn(f32, f32) -> [f32; 3]) -> VideoFrame {
+    let mut planes = FramePool::new().take(size);
+    let at =
+        |x: u32, y: u32, width: u32, height: u32| color(x as f32 / width as f32, y as f32 / height as f32);
+    let (luma, u, v) = planes.planes_mut();
+    for (index, pixel) in luma.iter_mut().enumerate() {
+        let (x, y) = (index as u32 % size.width, index as u32 / size.width);
+        *pixel = (16.0 + 219.0 * at(x, y, size.width, size.height)[0].clamp(0.0, 1.0)) as u8;
+    }
+    let (width, height) = (size.width.div_ceil(2), size.height.div_ceil(2));
+    for index in 0..u.len() {
+        let (x, y) = (index as u32 % width, index as u32 / width);
+        let [_, blue, red] = at(x, y, width, height);
+        u[index] = (128.0 + 224.0 * (blue - 0.5)) as u8;
+        v[index] = (128.0 + 224.0 * (red - 0.5)) as u8;
+    }
+    VideoFrame::new(planes, clock::now())
+}
+
+/// Eight bars: white, yellow, cyan, green, magenta, red, blue, black, at full strength.
+pub fn bars(size: Resolution) -> VideoFrame {
+    picture(size, |x, _| {
+        let bar = 7 - (x * 8.0) as u32;
+        let bit = |mask: u32| if bar & mask != 0 { 1.0_f32 } else { 0.0 };
+        let (g, r, b) = (bit(4), bit(2), bit(1));
+        let y = 0.299 * r + 0.587 * g + 0.114 * b;
+        [y, 0.5 + (b - y) / 1.772, 0.5 + (r - y) / 1.402]
+    })
+}
+
+/// Somebody in front of something blue or brown.
+pub fn portrait(size: Resolution, blue: bool) -> VideoFrame {
+    let shape = size.width as f32 / size.height as f32;
+    picture(size, move |x, y| {
+        let (dx, far) = ((x - 0.5) * shape, |dx: f32, dy: f32| (dx * dx + dy * dy).sqrt());
+        let face = far(dx / 0.78, y - 0.45) < 0.2;
+        let hair = far(dx / 0.85, y - 0.40) < 0.24;
+        let body = far(dx / 1.5, (y - 1.1) / 1.05) < 0.38;
+        let neck = dx.abs() < 0.085 && y > 0.5 && y < 0.85;
+        let light = [(-0.62, 0.25, 0.1), (0.6, 0.3, 0.12), (0.66, 0.75, 0.08), (-0.5, 0.72, 0.07)];
+        let glow: f32 =
+            light.iter().map(|(lx, ly, r)| if far(dx - lx, y - ly) < *r { 0.16 } else { 0.0 }).sum();
+        match (face || neck, hair, body, blue) {
+            (true, ..) => [0.68 - 0.1 * y, 0.40, 0.62],
+            (false, true, ..) => [0.13, 0.48, 0.53],
+            (_, _, true, true) => [0.40, 0.62, 0.40],
+            (_, _, true, false) => [0.42, 0.42, 0.68],
+            (.., true) => [0.30 - 0.16 * y + glow, 0.58, 0.46],
+            (.., false) => [0.32 - 0.14 * y + glow, 0.44, 0.55],
+        }
+    })
+}
