@@ -361,7 +361,7 @@ fn microphone_is_unplugged() {
     assert_eq!(first.microphones.len(), 2);
     let _awake = keep_awake("mic2");
     let microphone = Microphone::open(Some("pulseaudio:mic")).expect("the microphone opens");
-    assert_eq!(microphone.id(), "pulseaudio:mic");
+    assert_eq!(microphone.device_id(), Some("pulseaudio:mic"));
     let speaker = Speaker::open(None).expect("the speaker opens");
     let (send, _playout, _told) = call(microphone, speaker);
     let captured = || send.stats().total_samples_duration;

@@ -10,6 +10,8 @@ use std::io;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
+#[cfg(feature = "devices")]
+use crate::media::source::camera;
 use crate::media::worker::Worker;
 
 /// Time between two looks at the devices: a plugged-in headset is there while one still puts it on.
@@ -84,7 +86,7 @@ impl Lister {
     #[cfg(feature = "devices")]
     fn list(&mut self) -> Devices {
         let (microphones, speakers) = self.sound.list();
-        Devices { cameras: Vec::new(), microphones, speakers }
+        Devices { cameras: camera::cameras(), microphones, speakers }
     }
 
     #[cfg(not(feature = "devices"))]

@@ -156,10 +156,10 @@ impl Mixer {
         self.tracks.retain(|track| track.key != key);
     }
 
-    /// Plays at least this late, for lip sync.
+    /// Plays so much later than the network asks for, for lip sync.
     pub fn set_extra_delay(&mut self, key: &str, delay: Duration) {
         if let Some(track) = self.tracks.iter_mut().find(|track| track.key == key) {
-            track.jitter.set_minimum_delay(delay);
+            track.jitter.set_extra_delay(delay);
         }
     }
 

@@ -95,6 +95,11 @@ pub trait AudioSource: Send {
     /// The name shown to people.
     fn name(&self) -> &str;
 
+    /// The id of the device in use, as [`devices::Devices`] lists it; `None` if it is not a device.
+    fn device_id(&self) -> Option<&str> {
+        None
+    }
+
     /// The next block, in real time. `Ok(None)` when there was none within `timeout`.
     fn next_block(&mut self, timeout: Duration) -> Result<Option<AudioBlock>, DeviceError>;
 }
@@ -103,6 +108,11 @@ pub trait AudioSource: Send {
 pub trait AudioSink: Send {
     /// The name shown to people.
     fn name(&self) -> &str;
+
+    /// The id of the device in use, as [`devices::Devices`] lists it; `None` if it is not a device.
+    fn device_id(&self) -> Option<&str> {
+        None
+    }
 
     /// Waits until the next block is wanted, at most `timeout`; says whether it is.
     fn wait_wanted(&mut self, timeout: Duration) -> Result<bool, DeviceError>;

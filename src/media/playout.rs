@@ -130,7 +130,7 @@ impl Playout {
         Some(Presented { rtp: point.rtp, at: point.at + lock(&self.shared).latency })
     }
 
-    /// Plays a track at least this late, for lip sync.
+    /// Plays a track so much later than the network asks for, for lip sync.
     pub fn set_extra_delay(&self, track: &str, delay: Duration) {
         self.request(Request::ExtraDelay(track.to_owned(), delay));
     }

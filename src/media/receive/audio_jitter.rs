@@ -123,7 +123,7 @@ pub struct AudioJitter {
     stretch_pause: u32,
     loss: f64,
     fec_seen: bool,
-    minimum: Duration,
+    extra: Duration,
     played: Option<PlayoutPoint>,
     heard: bool,
     stats: AudioReceiveStats,
@@ -155,7 +155,7 @@ impl AudioJitter {
             stretch_pause: 0,
             loss: 0.0,
             fec_seen: false,
-            minimum: Duration::ZERO,
+            extra: Duration::ZERO,
             played: None,
             heard: false,
             stats: AudioReceiveStats::default(),
@@ -163,14 +163,14 @@ impl AudioJitter {
         })
     }
 
-    /// Never play with less delay than this; lip sync asks for it. At most one second counts.
-    pub fn set_minimum_delay(&mut self, minimum: Duration) {
-        self.minimum = minimum.min(Duration::from_secs(1));
+    /// Play so much later than the network asks for; lip sync wants it. At most one second counts.
+    pub fn set_extra_delay(&mut self, extra: Duration) {
+        self.extra = extra.min(Duration::from_secs(1));
     }
 
     /// The delay that is aimed at now.
     pub fn target(&self) -> Duration {
-        self.network_target().max(self.minimum)
+        self.network_target() + self.extra
     }
 
     /// Whether anything that arrived was played already.

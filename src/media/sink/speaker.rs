@@ -90,11 +90,6 @@ impl Speaker {
         self.running.shared.underruns.load(Ordering::Relaxed)
     }
 
-    /// The id of the device in use.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
     fn recover(&mut self) -> Result<(), DeviceError> {
         self.attempts += 1;
         if self.attempts >= ATTEMPTS {
@@ -119,6 +114,10 @@ impl Speaker {
 impl AudioSink for Speaker {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn device_id(&self) -> Option<&str> {
+        Some(&self.id)
     }
 
     fn wait_wanted(&mut self, timeout: Duration) -> Result<bool, DeviceError> {

@@ -110,11 +110,6 @@ impl Microphone {
         self.running.shared.dropped.load(Ordering::Relaxed)
     }
 
-    /// The id of the device in use.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
     fn recover(&mut self) -> Result<(), DeviceError> {
         self.attempts += 1;
         if self.attempts >= ATTEMPTS {
@@ -160,6 +155,10 @@ impl Microphone {
 impl AudioSource for Microphone {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn device_id(&self) -> Option<&str> {
+        Some(&self.id)
     }
 
     fn next_block(&mut self, timeout: Duration) -> Result<Option<AudioBlock>, DeviceError> {

@@ -248,7 +248,7 @@ fn a_time_stamp_that_jumps_costs_a_moment_and_not_the_call() {
 fn lip_sync_can_ask_for_more_delay() {
     let packets = send(&Voice::new(16).take(8 * 48_000), 0.0, &mut |_| Some(20.0));
     let mut jitter = AudioJitter::new().unwrap();
-    jitter.set_minimum_delay(Duration::from_millis(120));
+    jitter.set_extra_delay(Duration::from_millis(100));
     let start = packets[0].arrived_at;
     let mut out = [0.0; BLOCK_SAMPLES];
     let mut next = packets.iter().peekable();
