@@ -18,10 +18,11 @@ use signaling_protocol::PeerId;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::accounting::SharedAccounts;
 use super::engine::{
     Candidate, Connection, Engine, EngineError, Event, EventSender, PacketSinks, Restart, Setup,
 };
-use super::mesh::Options;
+use super::mesh::{Monitors, Options};
 use super::negotiation::{Manners, Negotiation, OnOffer, State};
 use super::pacer::{Pacer, Priority};
 use super::packetizer::Packets;
@@ -114,6 +115,9 @@ pub struct Parts {
 struct Live {
     connection: Box<dyn Connection>,
     events: mpsc::Receiver<Event>,
+    accounts: SharedAccounts,
+    /// The estimate.
+    target: Option<Bitrate>,
 }
 
 /// A description that waits a moment for its candidates.
@@ -296,18 +300,20 @@ impl Peer {
     /// Makes a fresh connection; says whether there is one.
     async fn open(&mut self) -> bool {
         let (events, receiver) = EventSender::channel();
-        let monitors = (self.options.monitors)(&self.config);
+        let Monitors { accounts, estimator } = (self.options.monitors)(&self.config);
         let setup = Setup {
             ice_servers: self.config.ice_servers.clone(),
             ice_policy: self.config.ice_policy,
             addresses: self.options.addresses.clone(),
             video: self.config.video,
             sinks: self.sinks.clone(),
-            tap: Box::new(monitors.accounts.clone()),
-            estimator: monitors.estimator,
+            tap: Box::new(accounts.clone()),
+            estimator,
         };
         let old = match self.engine.open(setup, events).await {
-            Ok(connection) => self.live.replace(Live { connection, events: receiver }),
+            Ok(connection) => {
+                self.live.replace(Live { connection, events: receiver, accounts, target: None })
+            }
             Err(error) => {
                 self.problem(format!("There is no connection to {}: {error}.", self.name())).await;
                 return false;
@@ -373,7 +379,11 @@ impl Peer {
 
     async fn tell_stats(&self, now: Instant) {
         if let (Some(live), Some(peer)) = (&self.live, self.id.clone()) {
-            let report = live.connection.stats(now).await;
+            let mut report = live.connection.stats(now).await;
+            report.fill_accounts(now, &live.accounts.read());
+            if let Some(target) = live.target {
+                report.fill_estimate(target);
+            }
             self.tell(TransportEvent::Stats { peer, report }).await;
         }
     }
@@ -592,6 +602,9 @@ impl Peer {
             Event::Target { bitrate, loss } => {
                 self.pacer.set_target(clock::now(), bitrate);
                 let bitrate = self.config.max_bitrate.map_or(bitrate, |most| bitrate.min(most));
+                if let Some(live) = &mut self.live {
+                    live.target = Some(bitrate);
+                }
                 if let Some(peer) = self.id.clone() {
                     self.tell(TransportEvent::TargetRate { peer, bitrate, loss }).await;
                 }

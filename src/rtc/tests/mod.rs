@@ -1,5 +1,6 @@
 //! Two meshes over real PeerConnections on loopback, joined by channels in place of signaling.
 
+mod measured;
 mod wire;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -36,7 +37,8 @@ struct Side {
     problems: Vec<String>,
     /// What our descriptions said of the DTLS roles.
     roles: Vec<(DescriptionKind, Option<sdp::Setup>)>,
-    targets: usize,
+    target: Option<Bitrate>,
+    stats: Option<stats::Report>,
 }
 
 fn config() -> TransportConfig {
@@ -63,7 +65,8 @@ impl Side {
             ice: IceState::New,
             problems: Vec::new(),
             roles: Vec::new(),
-            targets: 0,
+            target: None,
+            stats: None,
         }
     }
 
@@ -89,8 +92,9 @@ impl Side {
             TransportEvent::SelectedPair { pair, .. } => self.pair = Some(pair),
             TransportEvent::Ice { state, .. } => self.ice = state,
             TransportEvent::Problem { text } => self.problems.push(text),
-            TransportEvent::TargetRate { .. } => self.targets += 1,
-            TransportEvent::Dtls { .. } | TransportEvent::Stats { .. } => {}
+            TransportEvent::TargetRate { bitrate, .. } => self.target = Some(bitrate),
+            TransportEvent::Stats { report, .. } => self.stats = Some(report),
+            TransportEvent::Dtls { .. } => {}
         }
         None
     }
@@ -263,7 +267,7 @@ async fn two_participants_connect_and_media_arrives_both_ways_in_order_with_its_
     }
     call.until("the path", |call| call.a.pair.is_some() && call.b.pair.is_some()).await;
     let pair = call.a.pair.clone().expect("just seen");
-    call.until("feedback", |call| call.a.targets > 0 && call.b.targets > 0).await;
+    call.until("feedback", |call| call.a.target.is_some() && call.b.target.is_some()).await;
     assert_eq!((pair.remote.address.as_str(), pair.local.protocol.as_str()), ("127.0.0.1", "udp"));
     assert!(call.a.problems.is_empty() && call.b.problems.is_empty());
     call.close().await;

@@ -38,6 +38,7 @@ use super::engine::{
     Setup,
 };
 use super::{IcePolicy, SelectedPair, sdp, stats};
+use crate::clock;
 use crate::media::encoded::TrackKind;
 use addresses::Local;
 use chain::Learned;
@@ -253,6 +254,18 @@ fn configuration(servers: &[IceServer], policy: IcePolicy, events: &EventSender)
     RTCConfigurationBuilder::new().with_ice_servers(usable).with_ice_transport_policy(policy).build()
 }
 
+impl CrateConnection {
+    /// `None` before there is a transport.
+    async fn candidates(&self) -> Option<statistics::Candidates> {
+        let transport = self.sender.transport().await.ok()??;
+        let ice = transport.ice_transport();
+        Some(statistics::Candidates {
+            remote: ice.get_remote_candidates().await.ok()?,
+            selected: ice.get_selected_candidate_pair().await.ok()?,
+        })
+    }
+}
+
 #[async_trait]
 impl Connection for CrateConnection {
     async fn offer(&self, restart: Restart) -> Result<(), EngineError> {
@@ -404,13 +417,13 @@ impl Connection for CrateConnection {
     }
 
     async fn selected_pair(&self) -> Option<SelectedPair> {
-        let transport = self.sender.transport().await.ok()??;
-        let pair = transport.ice_transport().get_selected_candidate_pair().await.ok()??;
-        statistics::selected_pair(&pair)
+        statistics::selected_pair(&self.candidates().await?.selected?)
     }
 
     async fn stats(&self, now: Instant) -> stats::Report {
-        statistics::report(&self.pc.get_stats(now, StatsSelector::None).await)
+        let report = self.pc.get_stats(now, StatsSelector::None).await;
+        let candidates = self.candidates().await.unwrap_or_default();
+        statistics::report(&report, &candidates, clock::unix_ms_at(now))
     }
 
     async fn close(&self) {
