@@ -43,6 +43,13 @@ impl Bucket {
         Err(Duration::from_secs_f64((1.0 - self.tokens) / self.rate.per_second))
     }
 
+    /// Whether at least half a second of the rate is there: whoever sends at the rate or faster does
+    /// not get there.
+    pub fn has_recovered(&mut self, now: Duration) -> bool {
+        self.fill(now);
+        self.tokens >= self.rate.per_second / 2.0
+    }
+
     fn is_full(&mut self, now: Duration) -> bool {
         self.fill(now);
         self.tokens >= self.rate.burst

@@ -10,6 +10,8 @@
 
 mod requests;
 mod resume;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 

@@ -27,17 +27,13 @@ pub mod turn;
 pub use config::{Config, TurnConfig, WhenInUse};
 pub use tokio_util::sync::CancellationToken;
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use clock::Clock;
 use hub::Hub;
 use ice::IceServers;
 use tokio::net::TcpListener;
-use tokio_util::task::AbortOnDropHandle;
-use turn::{Turn, TurnError, policy::PeerPolicy};
-
-/// How long the relay's test of itself may take.
-const SELF_TEST_WITHIN: Duration = Duration::from_secs(5);
+use turn::TurnError;
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -51,26 +47,24 @@ pub enum RunError {
 }
 
 /// Serves on `listener` until `shutdown`, then says goodbye to the participants and returns.
-/// Dropping the future instead ends everything at once.
+/// Dropping the future instead ends everything without a goodbye.
 pub async fn run(listener: TcpListener, config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
     let clock = Clock::start();
     listener.local_addr().map_err(RunError::Listener)?;
-    // Also when the caller drops this future, the tasks are told to end.
     let stopping = shutdown.child_token();
+    // Also when the caller drops this future, the tasks and the relay are told to end.
     let _stop = stopping.clone().drop_guard();
     let mut ice = None;
     let mut relay = None;
-    if let Some(turn_config) = &config.turn {
-        let turn = Turn::bind(turn_config, &config.secret, clock)?;
-        ice = Some(IceServers::new(turn.secret().clone(), turn.address().port(), told_ip(turn_config)));
-        relay = Some(start_turn(turn, stopping.clone()));
+    if let Some(turn) = &config.turn {
+        let started = turn::start(turn, &config.secret, clock, stopping.clone()).await?;
+        ice = Some(IceServers::new(started.secret.clone(), started.address.port(), told_ip(turn)));
+        relay = Some(started);
     }
     let hub = Hub::new(config.secret.key("resume"), ice, config.limits, clock.now());
     server::serve(listener, config.tls, hub, config.sockets_per_address, clock, stopping).await;
-    if let Some(relay) = relay
-        && let Err(error) = relay.await
-    {
-        tracing::error!(%error, "the relay ended badly");
+    if let Some(relay) = relay {
+        relay.stopped().await;
     }
     Ok(())
 }
@@ -78,36 +72,4 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: CancellationTo
 /// The address that all participants are told; without one, each is told the one it came over.
 fn told_ip(turn: &TurnConfig) -> Option<IpAddr> {
     turn.public_ip.or(Some(turn.listen.ip()).filter(|ip| !ip.is_unspecified()))
-}
-
-/// Runs the relay in a task, and its test of itself in another.
-fn start_turn(turn: Turn, shutdown: CancellationToken) -> AbortOnDropHandle<()> {
-    let address = turn.address();
-    let peers = match turn.policy() {
-        PeerPolicy::Lan => {
-            "private addresses are allowed as peers, since this server is in a private network"
-        }
-        PeerPolicy::Public => "only public addresses are allowed as peers",
-    };
-    tracing::info!("STUN and TURN on {address} (UDP); {peers}");
-    let self_test = turn.self_test();
-    let stop = shutdown.clone();
-    tokio::spawn(async move {
-        let tested = tokio::select! {
-            tested = tokio::time::timeout(SELF_TEST_WITHIN, self_test) => tested,
-            () = stop.cancelled() => return,
-        };
-        match tested {
-            Ok(Ok(took)) => tracing::info!(
-                "The relay works: a packet went through it in {:.1} ms. (Whether it can be reached from \
-                 outside only somebody outside can tell.)",
-                took.as_secs_f64() * 1e3
-            ),
-            Ok(Err(error)) => {
-                tracing::warn!("The relay does not work: {error}. Calls will only connect directly.")
-            }
-            Err(_) => tracing::warn!("The relay did not finish its test of itself in 5 s."),
-        }
-    });
-    AbortOnDropHandle::new(tokio::spawn(turn.run(shutdown)))
 }

@@ -70,9 +70,9 @@ const AFTER_HELP: &str = "\
 Without a certificate the server speaks plain HTTP: right for this computer and its own network, and
 behind a proxy that adds TLS. On the internet use --tls-cert and --tls-key.
 
-The relay decides by the server's own address to whom it relays: on a private or loopback address, to
-private and public addresses; on a public one (or with a public --public-ip), to public addresses only,
-and always from one participant's relay address to another's.
+The relay decides by the server's own address to whom it relays: on a private or loopback
+address, to private and public addresses; on a public one (or with a public --public-ip), to public
+addresses only, and always from one participant's relay address to another's.
 
 The log goes to stderr; RUST_LOG chooses how much (info by default, e.g. RUST_LOG=debug).
 End it with Ctrl+C or SIGTERM.

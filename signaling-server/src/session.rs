@@ -194,6 +194,11 @@ impl Session {
         self.received
     }
 
+    /// Number of the last message that went out.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
     /// What has to be sent again to somebody who has received everything up to `last`.
     pub fn replay(&mut self, last: u64) -> Vec<String> {
         self.acknowledge(last);

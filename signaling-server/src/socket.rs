@@ -113,7 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     async fn serve(&mut self) -> End {
         let mut bucket = Bucket::new(RATE, self.clock.now());
-        let mut held_back = Duration::ZERO;
+        let mut at_limit_since = None;
         let too_slow = self.too_slow.clone();
         loop {
             tokio::select! {
@@ -135,17 +135,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                     None => return End::Closed,
                 },
                 frame = self.stream.next() => {
-                    match bucket.take(self.clock.now()) {
-                        Ok(()) => held_back = Duration::ZERO,
-                        Err(wait) => {
-                            held_back += wait;
-                            if held_back > PATIENCE {
-                                let text = "More than 50 messages a second are too many.";
-                                self.broken(ErrorCode::RateLimited, text).await;
-                                continue;
-                            }
-                            tokio::time::sleep(wait).await;
+                    let now = self.clock.now();
+                    if bucket.has_recovered(now) {
+                        at_limit_since = None;
+                    }
+                    if let Err(wait) = bucket.take(now) {
+                        if now.saturating_sub(*at_limit_since.get_or_insert(now)) > PATIENCE {
+                            let text = "More than 50 messages a second are too many.";
+                            self.broken(ErrorCode::RateLimited, text).await;
+                            return self.last_words().await;
                         }
+                        tokio::time::sleep(wait).await;
+                        bucket.take(self.clock.now()).ok();
                     }
                     match frame {
                         Some(Ok(Message::Text(text))) => {

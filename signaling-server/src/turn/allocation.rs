@@ -14,8 +14,9 @@ const CHANNEL: Duration = Duration::from_secs(600);
 /// Most permissions of an allocation; further ones are refused with 508. A call has a handful.
 const MAX_PERMISSIONS: usize = 64;
 
-/// Channel numbers (section 12).
-const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x4fff;
+/// Channel numbers. RFC 8656 (section 12) has 0x4000 to 0x4fff, to share a port with DTLS and RTP;
+/// clients of RFC 5766 also take higher ones, and here nothing else comes in on the port.
+const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7ffe;
 
 /// Why a permission or a channel is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +121,7 @@ mod tests {
         assert_eq!(rights.bind(0x4000, peer("192.0.2.2:1"), NOW), Err(Refused::BadChannel));
         assert_eq!(rights.bind(0x4001, peer("192.0.2.1:1"), NOW), Err(Refused::BadChannel));
         assert_eq!(rights.bind(0x3fff, peer("192.0.2.3:1"), NOW), Err(Refused::BadChannel));
-        assert_eq!(rights.bind(0x5000, peer("192.0.2.3:1"), NOW), Err(Refused::BadChannel));
+        assert_eq!(rights.bind(0x7fff, peer("192.0.2.3:1"), NOW), Err(Refused::BadChannel));
         assert_eq!(rights.peer_of(0x4000, NOW + PERMISSION), None);
         assert_eq!(rights.bind(0x4000, peer("192.0.2.1:1"), NOW + PERMISSION), Ok(()));
         assert!(rights.peer_of(0x4000, NOW + PERMISSION).is_some());

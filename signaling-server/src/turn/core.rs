@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Where RFC 8656 leaves a choice: SHA-1 integrity only (what time-limited credentials have),
-//! no reservation of ports (508), no DONT-FRAGMENT (420), and a refresh needs credentials that
-//! have not run out.
+//! even ports but no reservation of the next one (508), no DONT-FRAGMENT (420), and a refresh needs
+//! credentials that have not run out.
 
 use std::{collections::HashMap, net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 
@@ -84,6 +84,8 @@ pub struct Wanted {
     pub user: String,
     /// An IPv6 address instead of an IPv4 one.
     pub ipv6: bool,
+    /// A port that is even.
+    pub even_port: bool,
     username: String,
     key: IntegrityKey,
     transaction: TransactionId,
@@ -127,9 +129,9 @@ impl Core {
     /// Decides about a packet of a client.
     pub fn handle(&mut self, packet: &[u8], client: SocketAddr, now: Duration) -> Outcome {
         match packet.first() {
-            // RFC 7983: these two ranges are told apart by the first byte.
-            Some(0..=3) => self.stun(packet, client, now),
-            Some(0x40..=0x4f) => self.channel_data(packet, client, now),
+            // The first two bits tell them apart (RFC 5766, section 11).
+            Some(0..=0x3f) => self.stun(packet, client, now),
+            Some(0x40..=0x7f) => self.channel_data(packet, client, now),
             Some(_) | None => Outcome::Nothing,
         }
     }
@@ -306,7 +308,12 @@ impl Core {
         if transport.protocol() != UDP {
             return Err(refused(ErrorCode::UNSUPPORTED_TRANSPORT_PROTOCOL));
         }
-        if message.has_attribute(EvenPort::TYPE) || message.has_attribute(ReservationToken::TYPE) {
+        let Ok(even_port) = optional::<EvenPort>(message) else {
+            return Err(refused(ErrorCode::BAD_REQUEST));
+        };
+        // `requested` asks to reserve the next port too.
+        let reserve = even_port.as_ref().is_some_and(EvenPort::requested);
+        if reserve || message.has_attribute(ReservationToken::TYPE) {
             return Err(refused(ErrorCode::INSUFFICIENT_CAPACITY));
         }
         let ipv6 = match optional::<RequestedAddressFamily>(message) {
@@ -318,6 +325,7 @@ impl Core {
             client,
             user: caller.user,
             ipv6,
+            even_port: even_port.is_some(),
             username: caller.username,
             key: caller.key,
             transaction: message.transaction_id(),

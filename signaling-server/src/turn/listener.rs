@@ -33,7 +33,7 @@ const BATCH: usize = 64;
 
 /// A bound listener.
 #[derive(Debug)]
-pub struct Turn {
+pub struct Listener {
     socket: Arc<UdpSocket>,
     address: SocketAddr,
     secret: TurnSecret,
@@ -43,7 +43,7 @@ pub struct Turn {
     policy: PeerPolicy,
 }
 
-impl Turn {
+impl Listener {
     /// Binds the listener.
     pub fn bind(config: &TurnConfig, secret: &Secret, clock: Clock) -> Result<Self, TurnError> {
         if config.relay_ports.is_empty() || *config.relay_ports.start() == 0 {
@@ -182,7 +182,7 @@ impl Turn {
 
     fn allocate(&mut self, wanted: Wanted, now: Duration, tracker: &TaskTracker) {
         let client = wanted.client;
-        let made = self.relays.allocate(client, &wanted.user, wanted.ipv6, self.socket.clone());
+        let made = self.relays.allocate(&wanted, self.socket.clone());
         match &made {
             Ok(relay) => {
                 tracing::debug!(user = wanted.user, port = relay.address.port(), "relay address given");

@@ -13,7 +13,7 @@ use std::{
 use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 
-use super::{allocation::Rights, policy::PeerPolicy};
+use super::{allocation::Rights, core::Wanted, policy::PeerPolicy};
 
 /// Most allocations of one user: one for each network interface, twice during an ICE restart.
 pub const PER_USER: usize = 16;
@@ -102,13 +102,8 @@ impl Relays {
     }
 
     /// Makes a relay address for a client that reached the listener `to_client`.
-    pub fn allocate(
-        &self,
-        client: SocketAddr,
-        user: &str,
-        wants_ipv6: bool,
-        to_client: Arc<UdpSocket>,
-    ) -> Result<Arc<Relay>, NoRelay> {
+    pub fn allocate(&self, wanted: &Wanted, to_client: Arc<UdpSocket>) -> Result<Arc<Relay>, NoRelay> {
+        let Wanted { client, ref user, ipv6: wants_ipv6, .. } = *wanted;
         let told = self.public_ip.map_or_else(|| address_towards(client.ip(), wants_ipv6), Some);
         let told = told.filter(|ip| ip.is_ipv6() == wants_ipv6).ok_or(NoRelay::Family)?;
         let mut state = lock(&self.state);
@@ -116,9 +111,9 @@ impl Relays {
         if count >= PER_USER {
             return Err(NoRelay::Quota);
         }
-        let socket = self.bind_next(&mut state, wants_ipv6)?;
+        let socket = self.bind_next(&mut state, wanted)?;
         let port = socket.local_addr().map_err(|_| NoRelay::Ports)?.port();
-        state.by_user.insert(user.to_owned(), count + 1);
+        state.by_user.insert(user.clone(), count + 1);
         if !state.own.contains(&told) {
             state.own.push(told);
         }
@@ -126,7 +121,7 @@ impl Relays {
         let relay = Arc::new(Relay {
             address: SocketAddr::new(told, port),
             client,
-            user: user.to_owned(),
+            user: user.clone(),
             rights: Mutex::default(),
             socket,
             to_client,
@@ -137,9 +132,9 @@ impl Relays {
     }
 
     /// The next free port of the range; ports that somebody else uses are passed over.
-    fn bind_next(&self, state: &mut State, wants_ipv6: bool) -> Result<UdpSocket, NoRelay> {
-        let ip = match (self.bind, wants_ipv6) {
-            (ip, _) if !ip.is_unspecified() && ip.is_ipv6() == wants_ipv6 => ip,
+    fn bind_next(&self, state: &mut State, wanted: &Wanted) -> Result<UdpSocket, NoRelay> {
+        let ip = match (self.bind, wanted.ipv6) {
+            (ip, _) if !ip.is_unspecified() && ip.is_ipv6() == wanted.ipv6 => ip,
             (_, true) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
             (_, false) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         };
@@ -147,6 +142,9 @@ impl Relays {
         for _ in self.ports.clone() {
             let port = state.next;
             state.next = if port >= *self.ports.end() { *self.ports.start() } else { port + 1 };
+            if wanted.even_port && port % 2 == 1 {
+                continue;
+            }
             match bind_udp(SocketAddr::new(ip, port), Families::One) {
                 Ok(socket) => return Ok(socket),
                 Err(error) => family |= error.kind() == io::ErrorKind::Unsupported,
