@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 
-use yuv::{BufferStoreMut, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix};
+use yuv::{
+    BufferStoreMut, YuvConversionMode, YuvPackedImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
+};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -138,11 +140,17 @@ fn refused(error: yuv::YuvError) -> ConvertError {
     ConvertError::Refused(error.to_string())
 }
 
-/// By hand: the `yuv` crate gets odd sizes wrong here.
+/// The `yuv` crate is three times as fast, but gets odd sizes wrong.
 fn yuyv(raw: &RawPicture, planes: &mut Planes) -> Result<(), ConvertError> {
     let (width, height) = (raw.resolution.width as usize, raw.resolution.height as usize);
     let half = width.div_ceil(2);
     let stride = rows(raw, half * 4)?;
+    if width.is_multiple_of(2) && height.is_multiple_of(2) {
+        let Resolution { width, height } = raw.resolution;
+        let yuy = &raw.data[..stride * height as usize];
+        let packed = YuvPackedImage { yuy, yuy_stride: stride as u32, width, height };
+        return yuv::yuyv422_to_yuv420(&mut lend(planes), &packed).map_err(refused);
+    }
     let (y, u, v) = planes.planes_mut();
     let source = raw.data[..stride * height].chunks_exact(stride);
     for (target, row) in y.chunks_exact_mut(width).zip(source) {
@@ -318,7 +326,7 @@ mod tests {
 
     #[test]
     fn yuyv_is_taken_apart_with_odd_sizes_and_gaps_between_rows() {
-        for (width, height) in [(2, 2), (4, 2), (5, 3), (640, 7)] {
+        for (width, height) in [(2, 2), (4, 2), (5, 3), (5, 4), (646, 6), (640, 7)] {
             let stride = (width as usize).div_ceil(2) * 4 + 12;
             let mut data = vec![0xee; stride * height as usize];
             for row in data.chunks_exact_mut(stride) {

@@ -172,7 +172,7 @@ proptest! {
             .collect();
         for (frame, at, value, cut) in damage {
             let frame = &mut frames[frame];
-            if let Some(length) = (!frame.is_empty()).then(|| frame.len()) {
+            if let Some(length) = (!frame.is_empty()).then_some(frame.len()) {
                 frame[at.index(length)] = value;
                 if value & 1 == 0 {
                     frame.truncate(cut.index(length));
