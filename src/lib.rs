@@ -23,3 +23,5 @@ pub mod signaling;
 #[cfg(feature = "gui")]
 pub mod ui;
 pub mod units;
+#[cfg(feature = "gui")]
+pub mod window;

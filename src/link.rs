@@ -113,6 +113,14 @@ impl Link {
     /// Longest text looked at, in bytes.
     const MOST: usize = 2048;
 
+    /// A new room of a server, and a secret for those who get the link.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn generate(server: ServerUrl) -> Result<Self, getrandom::Error> {
+        Ok(Self { server, room: generate_room()?, secret: Some(Secret::generate()?) })
+    }
+
     /// Reads a link, or a bare room code of the server that is known already.
     pub fn parse(text: &str, known: Option<&ServerUrl>) -> Result<Self, LinkError> {
         let text = unwrapped(text);

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use sightline::headless::{self, ProbeArgs};
+use sightline::media::devices::Devices;
 use tracing_subscriber::EnvFilter;
 
 /// Video calls that tell the truth about their own connection
@@ -14,10 +15,10 @@ struct Args {
     command: Option<Subcommands>,
 
     /// A link to a call: http(s)://HOST/r/ROOM#SECRET or sightline://HOST/r/ROOM#SECRET
-    #[cfg(any())]
+    #[cfg(feature = "gui")]
     link: Option<String>,
 
-    #[cfg(any())]
+    #[cfg(feature = "gui")]
     #[command(flatten)]
     window: sightline::window::WindowArgs,
 }
@@ -27,31 +28,33 @@ enum Subcommands {
     /// A scripted participant without a window
     Probe(Box<ProbeArgs>),
     /// Two windows on this computer that call each other
-    #[cfg(any())]
+    #[cfg(feature = "gui")]
     Demo,
     /// Cameras, microphones and speakers as Sightline sees them
-    #[cfg(any())]
     Devices,
 }
+
+/// What is logged unless asked otherwise. The engine's crates warn of things that are no trouble:
+/// a check that arrives before its description, a host name that a call does not have.
+const QUIET: &str = "warn,rtc=off,rtc_ice=off,rtc_dtls=off,rtc_turn=off,rtc_mdns=off,rtc_sctp=off,webrtc=off";
 
 fn main() -> ExitCode {
     let args = Args::parse();
     // SIGHTLINE_LOG=debug shows more; addresses and SDP only at trace.
-    let filter = EnvFilter::try_from_env("SIGHTLINE_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_env("SIGHTLINE_LOG").unwrap_or_else(|_| EnvFilter::new(QUIET));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 
     match args.command {
         Some(Subcommands::Probe(probe)) => headless::run(&probe),
-        #[cfg(any())]
+        #[cfg(feature = "gui")]
         Some(Subcommands::Demo) => report(sightline::window::demo()),
-        #[cfg(any())]
         Some(Subcommands::Devices) => {
-            print!("{}", sightline::media::devices::describe());
+            list_devices();
             ExitCode::SUCCESS
         }
-        #[cfg(any())]
+        #[cfg(feature = "gui")]
         None => report(sightline::window::run(args.link.as_deref(), &args.window)),
-        #[cfg(all())]
+        #[cfg(not(feature = "gui"))]
         None => {
             eprintln!("sightline: this build has no window; `sightline probe --help` is what it does");
             ExitCode::from(2)
@@ -59,7 +62,19 @@ fn main() -> ExitCode {
     }
 }
 
-#[cfg(any())]
+fn list_devices() {
+    let devices = Devices::list();
+    let lists =
+        [("Cameras", devices.cameras), ("Microphones", devices.microphones), ("Speakers", devices.speakers)];
+    for (title, list) in lists {
+        println!("{title}:{}", if list.is_empty() { " none" } else { "" });
+        for device in list {
+            println!("  {}  ({})", device.name, device.id);
+        }
+    }
+}
+
+#[cfg(feature = "gui")]
 fn report(outcome: anyhow::Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

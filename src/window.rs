@@ -4,21 +4,20 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command as Process};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use signaling_protocol::Admission;
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use crate::config;
+use crate::config::{Loaded, Settings, SettingsFile};
 use crate::desktop::instance::{self, Claim};
-use crate::engine::Engine;
 use crate::engine::command::Command;
 use crate::engine::parts::{AudioChoice, EngineParts, SinkChoice, VideoChoice};
+use crate::engine::{Engine, Hosting};
 use crate::link::Link;
+use crate::server_url::ServerUrl;
 use crate::ui::{self, UiEngine};
 use crate::units::Resolution;
 
@@ -77,40 +76,54 @@ impl WindowArgs {
 
 /// Opens the window and returns when it is closed.
 pub fn run(link: Option<&str>, args: &WindowArgs) -> anyhow::Result<()> {
-    let loaded = config::load();
-    let link = link.map(|text| Link::parse(text, &loaded.settings.server)).transpose()?;
-    let runtime = runtime()?;
-    let links = if args.separate {
+    let (settings_file, loaded) = settings();
+    let known = loaded.settings.server.parse::<ServerUrl>().ok();
+    let link = link.map(|text| Link::parse(text, known.as_ref())).transpose()?;
+    let handovers = if args.separate {
         None
     } else {
-        let invite = link.as_ref().map(Link::invite_url);
-        match runtime.block_on(instance::claim(invite.as_deref()))? {
-            Claim::First(links) => Some(links),
+        let url = link.as_ref().map(Link::app_url);
+        match instance::claim(url.as_deref()) {
+            Claim::First(handovers) => Some(handovers),
             Claim::HandedOver => return Ok(()),
         }
     };
 
     let mut parts = EngineParts::devices(loaded.settings);
-    parts.settings_file = loaded.file;
-    parts.first_notice = loaded.problem;
+    parts.settings_file = settings_file;
+    parts.first_notice = loaded.notice;
     args.apply(&mut parts);
-    let engine = {
-        let _runtime = runtime.enter();
-        Engine::start(parts, None)?
+    let runtime = runtime()?;
+    let mut engine = {
+        let _inside = runtime.enter();
+        Engine::start(parts, None)
     };
     if let Some(link) = link {
-        let first = if args.open { Command::Open { link, admission: Admission::Open } } else { Command::Join(link) };
+        let first =
+            if args.open { Command::Open { link, admission: Admission::Open } } else { Command::Join(link) };
         engine.commands.try_send(first).context("the engine stopped unexpectedly")?;
     }
     let outcome = ui::run(UiEngine {
         view: engine.view.clone(),
         commands: engine.commands.clone(),
         frames: engine.frames.clone(),
-        links,
+        handovers,
+        runtime: runtime.handle().clone(),
     });
     runtime.block_on(engine.shutdown(SHUTDOWN));
     runtime.shutdown_timeout(Duration::from_millis(500));
     outcome
+}
+
+/// A system without a place for settings still makes calls; the person is told.
+fn settings() -> (Option<SettingsFile>, Loaded) {
+    match SettingsFile::of_this_person() {
+        Ok(file) => {
+            let loaded = file.load();
+            (Some(file), loaded)
+        }
+        Err(error) => (None, Loaded { settings: Settings::default(), notice: Some(error.to_string()) }),
+    }
 }
 
 fn runtime() -> anyhow::Result<Runtime> {
@@ -125,21 +138,21 @@ fn runtime() -> anyhow::Result<Runtime> {
 /// Two windows on this computer that call each other over a server inside this process.
 pub fn demo() -> anyhow::Result<()> {
     let runtime = runtime()?;
-    let hosting = runtime.block_on(Hosting::start_here()).context("cannot open a port on 127.0.0.1")?;
-    let link = hosting.link()?.invite_url();
-    let mut ada = demo_window(&link, "Ada", &["--open", "--sink", "none"])?;
+    let hosting = runtime.block_on(Hosting::start()).context("cannot open a port for the server")?;
+    let link = hosting.link(hosting.near).map_err(anyhow::Error::msg)?.invite_url();
+    let mut ada = demo_window(&link, "Ada", &["--open"])?;
     // The second window knocks; until the first one has opened the room nobody is there.
     std::thread::sleep(Duration::from_secs(1));
-    let mut grace = demo_window(&link, "Grace", &["--sink", "none"])?;
-    ada.wait()?;
-    grace.wait()?;
+    let mut grace = demo_window(&link, "Grace", &[])?;
+    ada.wait().context("the first window")?;
+    grace.wait().context("the second window")?;
     Ok(())
 }
 
 fn demo_window(link: &str, name: &str, more: &[&str]) -> anyhow::Result<Child> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     Process::new(program)
-        .args([link, "--separate", "--video", "demo", "--name", name])
+        .args([link, "--separate", "--video", "demo", "--sink", "none", "--name", name])
         .args(more)
         .spawn()
         .with_context(|| format!("cannot open the window of {name}"))

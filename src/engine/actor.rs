@@ -9,7 +9,6 @@
 //!  ticks ─────────┘                └─▶ view, events
 //! ```
 
-use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,12 +22,12 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::call::{CallMachine, Effect, Input, TransportInput};
 use crate::clock;
 use crate::config::Settings;
-use crate::link::{Link, Secret, generate_room};
+use crate::link::Link;
 use crate::media::sounds::Sound;
 use crate::rtc::mesh::{Mesh, Options};
 use crate::rtc::stats::Report;
 use crate::rtc::{IcePolicy, Transport, TransportConfig, TransportEvent};
-use crate::server_url::{Host, Security, ServerUrl};
+use crate::server_url::ServerUrl;
 use crate::signaling::{self, SignalEvent, SignalingHandle};
 
 use super::command::{Command, DeviceChoice, Switch};
@@ -38,6 +37,7 @@ use super::frames::FrameSlots;
 use super::hosting::Hosting;
 use super::media_session::{DeviceChange, DeviceKind, MediaEvent, MediaSession};
 use super::parts::EngineParts;
+use super::quality::QualityLog;
 use super::view::{CallPhase, CallView, Severity};
 
 /// What devices and decoders tell; the threads behind wait when it is full, except for requests
@@ -93,6 +93,7 @@ pub struct Actor {
     hosting_admission: Admission,
     told_state: Option<MediaState>,
     goodbyes: JoinSet<()>,
+    quality: QualityLog,
     /// Whether there is, or is prepared, a connection.
     connected: bool,
     ringing: Option<Instant>,
@@ -142,6 +143,7 @@ impl Actor {
             hosting_admission: Admission::default(),
             told_state: None,
             goodbyes: JoinSet::new(),
+            quality: QualityLog::default(),
             connected: false,
             ringing: None,
         }
@@ -185,10 +187,13 @@ impl Actor {
             Event::Signaling(event) => self.on_signal(event),
             Event::Transport(event) => self.on_transport(event),
             Event::Media(event) => self.on_media(event),
-            Event::Devices => self.media.on_devices_changed(),
+            Event::Devices => self.media.on_devices_changed(&self.devices.current()),
             Event::Hosting(result) => self.on_hosting(result),
             Event::Timeout => self.decide(Input::Tick),
-            Event::Meters => self.ring_again(),
+            Event::Meters => {
+                self.ring_again();
+                self.media.synchronise();
+            }
             Event::Statistics => self.transport.request_stats(clock::now()),
         }
         ControlFlow::Continue(())
@@ -244,14 +249,14 @@ impl Actor {
     fn on_hosting(&mut self, result: std::io::Result<Hosting>) {
         let input = match result {
             Ok(hosting) => {
-                let server = plain_server(hosting.near);
-                let shown = plain_server(hosting.lan.unwrap_or(hosting.near));
+                let server = hosting.url(hosting.near);
+                let link = hosting.link(hosting.lan.unwrap_or(hosting.near));
                 self.hosting = Some(hosting);
-                match link_to(shown) {
+                match link {
                     Ok(link) => {
                         Input::Open { server, link, admission: self.hosting_admission, lan_only: true }
                     }
-                    Err(reason) => Input::OpenFailed { reason },
+                    Err(error) => Input::OpenFailed { reason: error.to_string() },
                 }
             }
             Err(error) => {
@@ -303,7 +308,14 @@ impl Actor {
         }
     }
 
-    fn on_stats(&mut self, peer: &PeerId, report: Report) {
+    fn on_stats(&mut self, peer: &PeerId, mut report: Report) {
+        let media = self.media.stats(peer);
+        media.fill(&mut report);
+        let round_trip = self.quality.update(peer, clock::now(), &report, &media);
+        if let Some(round_trip) = round_trip {
+            self.media.set_round_trip(peer, round_trip);
+        }
+        self.decide(Input::Quality(self.quality.quality()));
         self.tell(What::Stats { report });
     }
 
@@ -360,12 +372,16 @@ impl Actor {
             Effect::Remove(peer) => {
                 self.transport.remove(&peer);
                 self.media.remove_peer(&peer);
+                self.quality.remove(&peer);
             }
             Effect::CloseConnections => {
                 self.connected = false;
                 self.transport.remove_all();
             }
-            Effect::StartMedia => self.media.start(self.transport.media()),
+            Effect::StartMedia => {
+                self.quality.reset();
+                self.media.start(self.transport.media());
+            }
             Effect::StopMedia => {
                 self.media.stop();
                 self.hosting = None;
@@ -446,6 +462,7 @@ impl Actor {
         let mut view = CallView::default();
         self.machine.fill(&mut view, clock::now());
         self.media.fill(&mut view);
+        self.quality.fill(&mut view);
         view.devices = self.devices.current();
         view.settings = self.settings.clone();
         self.tell_phase(&view.phase);
@@ -475,22 +492,8 @@ impl Actor {
 }
 
 fn new_link(server: &str) -> Result<Link, String> {
-    link_to(server.parse::<ServerUrl>().map_err(|error| error.to_string())?)
-}
-
-fn link_to(server: ServerUrl) -> Result<Link, String> {
-    let unlucky = |error| format!("the system gives no random numbers: {error}");
-    let room = generate_room().map_err(unlucky)?;
-    let secret = Secret::generate().map_err(unlucky)?;
-    Ok(Link { server, room, secret: Some(secret) })
-}
-
-fn plain_server(address: SocketAddr) -> ServerUrl {
-    let host = match address.ip() {
-        IpAddr::V4(ip) => Host::V4(ip),
-        IpAddr::V6(ip) => Host::V6(ip),
-    };
-    ServerUrl::new(Security::Plain, host, address.port())
+    let server = server.parse::<ServerUrl>().map_err(|error| error.to_string())?;
+    Link::generate(server).map_err(|error| error.to_string())
 }
 
 fn transport_config(parts: &EngineParts, mut ice_servers: Vec<IceServer>) -> TransportConfig {

@@ -6,6 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::link::Link;
+use crate::server_url::{Host, Security, ServerUrl};
+
 /// Tried first, so that a firewall rule can be made for it.
 const USUAL_PORT: u16 = 7880;
 
@@ -42,6 +45,22 @@ impl Hosting {
             lan: lan.map(|ip| SocketAddr::new(ip, port)),
             _stop: stop.drop_guard(),
         })
+    }
+}
+
+impl Hosting {
+    /// A link to a new room of this server, with the address that fits whom it is for.
+    pub fn link(&self, address: SocketAddr) -> Result<Link, getrandom::Error> {
+        Link::generate(self.url(address))
+    }
+
+    /// The server's URL at one of its addresses.
+    pub fn url(&self, address: SocketAddr) -> ServerUrl {
+        let host = match address.ip() {
+            IpAddr::V4(ip) => Host::V4(ip),
+            IpAddr::V6(ip) => Host::V6(ip),
+        };
+        ServerUrl::new(Security::Plain, host, address.port())
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::config::Settings;
 use crate::media::capture::Capture;
+use crate::media::devices::{Device, Devices, Follow};
 use crate::media::encoded::TrackKind;
 use crate::media::frame::VideoFrame;
 use crate::media::latest::Latest;
@@ -34,6 +35,7 @@ use crate::media::{
     AudioSink, AudioSource, DeviceError, EncoderTarget, FrameSink, RemotePacket, SenderReport, VideoSource,
 };
 use crate::rtc::MediaSender;
+use crate::rtc::stats::Report;
 use crate::units::Bitrate;
 
 use super::command::{DeviceChoice, Switch};
@@ -116,11 +118,20 @@ struct Slot {
     generation: Generation,
     /// The device that failed while this opening was under way, and why.
     replaces: Option<String>,
+    /// The id of the sound device that is open; other sources have none.
+    in_use: Option<String>,
 }
 
 impl Slot {
     fn new(choice: DeviceChoice) -> Self {
-        Self { choice, switch: Switch::On, state: DeviceState::Closed, generation: 0, replaces: None }
+        Self {
+            choice,
+            switch: Switch::On,
+            state: DeviceState::Closed,
+            generation: 0,
+            replaces: None,
+            in_use: None,
+        }
     }
 
     fn opening(&mut self) -> Generation {
@@ -130,6 +141,7 @@ impl Slot {
     }
 
     fn close(&mut self, state: DeviceState) {
+        self.in_use = None;
         self.generation += 1;
         self.state = state;
     }
@@ -139,6 +151,34 @@ impl Slot {
             DeviceState::Closed | DeviceState::Off | DeviceState::Absent | DeviceState::Failed { .. } => true,
             DeviceState::Opening | DeviceState::On { .. } => false,
         }
+    }
+}
+
+impl Slot {
+    fn is_missing(&self) -> bool {
+        self.choice != DeviceChoice::None
+            && self.switch.is_on()
+            && matches!(self.state, DeviceState::Absent | DeviceState::Failed { .. })
+    }
+
+    /// Whether the new list asks for another device than the open one; remembers why, so that the
+    /// person is told once the other one runs.
+    fn wants_another(&mut self, list: &[Device]) -> bool {
+        let (DeviceState::On { name }, Some(id)) = (&self.state, &self.in_use) else { return false };
+        let chosen = match &self.choice {
+            DeviceChoice::Id(id) => Some(id.as_str()),
+            DeviceChoice::Default | DeviceChoice::None => None,
+        };
+        match Follow::decide(list, chosen, id) {
+            Follow::Keep => return false,
+            Follow::Unplugged | Follow::NothingLeft => {
+                self.replaces = Some(DeviceError::Gone(name.clone()).to_string());
+            }
+            Follow::NewDefault | Follow::ChosenIsBack => {
+                self.replaces = Some("there is a better device".into());
+            }
+        }
+        true
     }
 }
 
@@ -162,6 +202,27 @@ pub struct MediaStats {
     pub audio_receive: Option<AudioReceiveStats>,
     /// Our speaker.
     pub playout: Option<AudioPlayoutStats>,
+}
+
+impl MediaStats {
+    /// Completes the dictionaries of a connection.
+    pub fn fill(&self, report: &mut Report) {
+        if let Some(stats) = &self.video_send {
+            report.fill_video_send(stats);
+        }
+        if let Some(stats) = &self.audio_send {
+            report.fill_audio_send(stats);
+        }
+        if let Some(stats) = &self.video_receive {
+            report.fill_video_receive(stats);
+        }
+        if let Some(stats) = &self.audio_receive {
+            report.fill_audio_receive(stats);
+        }
+        if let Some(stats) = &self.playout {
+            report.fill_playout(stats);
+        }
+    }
 }
 
 /// All media of this participant.
@@ -424,6 +485,7 @@ impl MediaSession {
             }
         };
         let name = source.name().to_owned();
+        self.microphone.in_use = source.device_id().map(str::to_owned);
         if let Some(send) = &self.audio_send {
             send.set_source(source);
         } else {
@@ -502,6 +564,7 @@ impl MediaSession {
         let playout = self.playout.as_ref()?;
         match result {
             Ok(sink) => {
+                self.speaker.in_use = sink.device_id().map(str::to_owned);
                 let name = sink.name().to_owned();
                 playout.set_sink(sink);
                 self.speaker.state = DeviceState::On { name: name.clone() };
@@ -562,22 +625,26 @@ impl MediaSession {
         None
     }
 
-    /// Devices came or went: those that are wanted and were missing are tried again.
-    pub fn on_devices_changed(&mut self) {
+    /// Devices came or went. Those that are wanted and were missing are tried again; a sound device
+    /// in use that is gone, or is not the default any more, is replaced (a sound server moves the
+    /// stream of a device that was unplugged wherever it likes, and tells nobody).
+    pub fn on_devices_changed(&mut self, devices: &Devices) {
         if !self.demand.any() {
             return;
         }
-        let missing = |slot: &Slot| {
-            slot.choice != DeviceChoice::None
-                && matches!(slot.state, DeviceState::Absent | DeviceState::Failed { .. })
-        };
-        if missing(&self.camera) {
+        if self.camera.is_missing() {
             self.open_camera();
         }
-        if missing(&self.microphone) {
+        if self.microphone.is_missing() {
+            self.open_microphone();
+        } else if self.microphone.wants_another(&devices.microphones) {
+            self.microphone.close(DeviceState::Closed);
             self.open_microphone();
         }
-        if missing(&self.speaker) {
+        if self.speaker.is_missing() {
+            self.open_speaker();
+        } else if self.speaker.wants_another(&devices.speakers) {
+            self.speaker.close(DeviceState::Closed);
             self.open_speaker();
         }
     }

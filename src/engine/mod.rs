@@ -12,6 +12,7 @@ mod hosting;
 mod media_session;
 mod open;
 pub mod parts;
+mod quality;
 
 pub mod view;
 
@@ -24,6 +25,7 @@ use tokio::task::JoinHandle;
 use command::Command;
 use event::EngineEvent;
 use frames::FrameSlots;
+pub use hosting::Hosting;
 use parts::EngineParts;
 use view::CallView;
 

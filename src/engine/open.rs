@@ -40,7 +40,7 @@ pub fn speaker(sink: &SinkChoice, choice: &DeviceChoice) -> Result<Box<dyn Audio
     }
 }
 
-#[cfg(any())]
+#[cfg(feature = "devices")]
 mod device {
     use super::{AudioSink, AudioSource, DeviceChoice, DeviceError, VideoSource};
     use crate::media::sink::speaker::Speaker;
@@ -82,7 +82,7 @@ mod device {
     }
 }
 
-#[cfg(all())]
+#[cfg(not(feature = "devices"))]
 mod device {
     use super::{AudioSink, AudioSource, DeviceChoice, DeviceError, VideoSource};
 

@@ -24,12 +24,14 @@ use crate::config::Settings;
 use crate::engine::command::{Command, Switch};
 use crate::engine::event::{EngineEvent, What};
 use crate::engine::frames::{FrameKey, FrameSlots};
-use crate::engine::parts::{EngineParts, SinkChoice, VideoChoice};
+use crate::engine::parts::{AudioChoice, EngineParts, SinkChoice, VideoChoice};
 use crate::engine::view::EndReason;
 use crate::engine::{Engine, EngineHandle};
 use crate::link::Link;
 use crate::media::frame::VideoFrame;
-use crate::media::marker;
+use crate::media::source::wav::WavFile;
+use crate::media::source::y4m::Y4mFile;
+use crate::media::{DeviceError, marker};
 use crate::rtc::{IcePolicy, IceState};
 use crate::server_url::ServerUrlError;
 use crate::signaling::Trust;
@@ -158,6 +160,14 @@ fn parts(args: &ProbeArgs) -> Result<EngineParts, Failure> {
         None => Trust::system(),
     };
     let video = if args.no_video { VideoChoice::None } else { args.video_choice() };
+    let audio = args.audio_choice();
+    let wrong = |error: DeviceError| Failure::Arguments(error.to_string());
+    if let VideoChoice::File(path) = &video {
+        Y4mFile::open(path).map_err(wrong)?;
+    }
+    if let AudioChoice::File(path) = &audio {
+        WavFile::open(path).map_err(wrong)?;
+    }
     let sink = match &args.out {
         Some(folder) => SinkChoice::File(folder.join("audio.wav")),
         None => SinkChoice::None,
@@ -171,7 +181,7 @@ fn parts(args: &ProbeArgs) -> Result<EngineParts, Failure> {
     };
     Ok(EngineParts {
         video,
-        audio: args.audio_choice(),
+        audio,
         sink,
         ice_servers,
         ice_policy: IcePolicy::from(args.ice_policy),

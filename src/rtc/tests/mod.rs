@@ -586,31 +586,29 @@ async fn a_path_that_goes_silent_is_replaced_without_anybody_asking() {
     call.close().await;
 }
 
-/// The relay of a server of our own, with credentials for one participant.
-fn relay() -> (signaling_protocol::IceServer, tokio::task::JoinHandle<()>) {
+/// The relay of a server of our own, with credentials for one participant. It ends with the guard.
+async fn relay() -> (signaling_protocol::IceServer, tokio_util::sync::DropGuard) {
     use sightline_server::ice::{TurnSecret, username};
-    use sightline_server::{TurnConfig, turn::Turn};
+    use sightline_server::{CancellationToken, TurnConfig, turn};
     let secret = TurnSecret::new("a secret of this test");
     let listen = std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let config = TurnConfig { listen, secret: Some(secret.clone()), ..TurnConfig::beside(listen) };
-    let turn = Turn::bind(
-        &config,
-        &sightline_server::secret::Secret::random(),
-        sightline_server::clock::Clock::start(),
-    )
-    .unwrap();
+    let stop = CancellationToken::new();
+    let key = sightline_server::secret::Secret::random();
+    let turn =
+        turn::start(&config, &key, sightline_server::clock::Clock::start(), stop.clone()).await.unwrap();
     let user = username(&PeerId::new("anybody").unwrap(), clock::unix());
     let server = signaling_protocol::IceServer {
-        urls: vec![format!("turn:{}", turn.address())],
+        urls: vec![format!("turn:{}", turn.address)],
         credential: Some(secret.password(&user)),
         username: Some(user),
     };
-    (server, tokio::spawn(turn.run(sightline_server::CancellationToken::new())))
+    (server, stop.drop_guard())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_participants_who_hide_their_addresses_meet_at_the_relay() {
-    let (server, task) = relay();
+    let (server, relay) = relay().await;
     let config = TransportConfig { ice_servers: vec![server], ice_policy: IcePolicy::Relay, ..config() };
     let mut call = Call::with(config);
     let start = clock::now();
@@ -634,12 +632,12 @@ async fn two_participants_who_hide_their_addresses_meet_at_the_relay() {
         call.b.problems
     );
     call.close().await;
-    task.abort();
+    drop(relay);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_that_become_known_after_the_offer_are_used_for_it() {
-    let (server, task) = relay();
+    let (server, relay) = relay().await;
     let hidden = TransportConfig { ice_policy: IcePolicy::Relay, ..config() };
     let mut call = Call::with(hidden.clone());
     call.hold = true;
@@ -655,7 +653,7 @@ async fn servers_that_become_known_after_the_offer_are_used_for_it() {
     call.deliver();
     call.connected().await;
     call.close().await;
-    task.abort();
+    drop(relay);
 }
 
 /// An engine whose connections can be made to break.

@@ -1,0 +1,210 @@
+//! Whole calls between real processes over a real server on loopback.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use support::{Probe, Server, call, clip, wait_for};
+
+/// Long enough for pictures and sound to settle.
+const TALK: Duration = Duration::from_secs(5);
+
+fn shown(probe: &Probe) -> Vec<(f64, i64, String)> {
+    probe.frames("ren.log")
+}
+
+/// What everybody expects of a call: pictures in order without a freeze, and the tone.
+#[track_caller]
+fn assert_seen_and_heard(probe: &Probe) {
+    let pictures = shown(probe);
+    assert!(pictures.len() > 60, "only {} pictures were shown", pictures.len());
+    let unreadable = pictures.iter().filter(|(_, marker, _)| *marker < 0).count();
+    assert!(unreadable * 50 < pictures.len(), "{unreadable} of {} markers cannot be read", pictures.len());
+    let (sound, rate) = clip::read_wav(&probe.out.join("audio.wav"));
+    // Of the last three seconds one second that has no beep in most of it.
+    let tail = &sound[sound.len().saturating_sub(3 * rate as usize)..];
+    let best =
+        tail.chunks(rate as usize / 4).map(|part| clip::power_at(part, rate, 440.0)).fold(0.0, f64::max);
+    assert!(best > 0.9, "only {:.0} % of the sound's power is the tone's", best * 100.0);
+}
+
+fn pair_types(probe: &Probe) -> (String, String) {
+    let pair = wait_for("selected pair", || probe.event("selected_pair"));
+    let kind = |end: &str| pair[end]["type"].as_str().unwrap().to_owned();
+    (kind("local"), kind("remote"))
+}
+
+fn stat<'a>(stats: &'a [Value], kind: &str, media: &str) -> &'a Value {
+    let found =
+        stats.iter().find(|entry| entry["type"] == kind && (media.is_empty() || entry["kind"] == media));
+    found.unwrap_or_else(|| panic!("no {kind} {media} among {} objects", stats.len()))
+}
+
+#[test]
+fn two_probes_see_and_hear_each_other_directly() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let (mut caller, mut callee) = call(folder.path(), &server, &["--size", "640x360"]);
+    wait_for("first picture", || caller.event("first_frame"));
+    wait_for("first picture", || callee.event("first_frame"));
+    std::thread::sleep(TALK);
+    assert!(caller.hang_up().success(), "{}", caller.stderr());
+    assert!(callee.hang_up().success(), "{}", callee.stderr());
+    for probe in [&caller, &callee] {
+        assert_seen_and_heard(probe);
+        assert_eq!(pair_types(probe), ("host".into(), "host".into()));
+        let stats = probe.last_stats();
+        assert!(stat(&stats, "inbound-rtp", "video")["framesDecoded"].as_u64().unwrap() > 60);
+        assert!(stat(&stats, "inbound-rtp", "audio")["packetsReceived"].as_u64().unwrap() > 100);
+        assert!(stat(&stats, "outbound-rtp", "video")["bytesSent"].as_u64().unwrap() > 10_000);
+        let round_trip = stat(&stats, "remote-inbound-rtp", "audio")["roundTripTime"].as_f64().unwrap();
+        assert!((0.0..0.5).contains(&round_trip), "{round_trip}");
+    }
+    let offer = caller.event("offer_sent").unwrap()["bytes"].as_u64().unwrap();
+    assert!(offer < 2_000, "the offer has {offer} bytes");
+}
+
+#[test]
+fn a_call_by_relay_only_goes_through_the_servers_own_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let more = ["--size", "640x360", "--ice-policy", "relay"];
+    let (mut caller, mut callee) = call(folder.path(), &server, &more);
+    wait_for("first picture", || caller.event("first_frame"));
+    wait_for("first picture", || callee.event("first_frame"));
+    std::thread::sleep(TALK);
+    assert!(caller.hang_up().success(), "{}", caller.stderr());
+    assert!(callee.hang_up().success(), "{}", callee.stderr());
+    for probe in [&caller, &callee] {
+        assert_seen_and_heard(probe);
+        let (local, _) = pair_types(probe);
+        assert_eq!(local, "relay");
+    }
+}
+
+#[test]
+fn a_file_arrives_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let file = folder.path().join("clip.y4m");
+    clip::write_y4m(&file);
+    let more = ["--video", file.to_str().unwrap(), "--dump-ms", "200"];
+    let (mut caller, mut callee) = call(folder.path(), &server, &more);
+    wait_for("first picture", || callee.event("first_frame"));
+    std::thread::sleep(TALK);
+    assert!(caller.hang_up().success(), "{}", caller.stderr());
+    assert!(callee.hang_up().success(), "{}", callee.stderr());
+
+    let mut quality: Vec<f64> = Vec::new();
+    for dumped in std::fs::read_dir(callee.out.join("frames")).unwrap() {
+        let path = dumped.unwrap().path();
+        if !path.to_str().unwrap().ends_with("_640x360.i420") {
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        let number = clip::read_marker(&bytes).expect("the marker of a dumped picture can be read");
+        quality.push(clip::psnr(&bytes, clip::picture(number).bytes()));
+    }
+    assert!(quality.len() >= 5, "only {} pictures of full size were dumped", quality.len());
+    quality.sort_by(f64::total_cmp);
+    let median = quality[quality.len() / 2];
+    assert!(median > 32.0, "the pictures' median PSNR is {median:.1} dB");
+}
+
+#[test]
+fn a_call_outlives_the_server_and_the_session_goes_on_when_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path());
+    let (mut caller, mut callee) = call(folder.path(), &server, &["--size", "640x360"]);
+    wait_for("first picture", || callee.event("first_frame"));
+    std::thread::sleep(Duration::from_secs(2));
+    server.kill();
+    std::thread::sleep(Duration::from_secs(3));
+    server.restart();
+    let resumed = |probe: &Probe| {
+        let found = |event: &Value| event["ev"] == "signaling" && event["state"] == "resumed";
+        probe.events().iter().any(found).then_some(())
+    };
+    wait_for("resumed session", || resumed(&caller));
+    wait_for("resumed session", || resumed(&callee));
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(caller.hang_up().success(), "{}", caller.stderr());
+    assert!(callee.hang_up().success(), "{}", callee.stderr());
+    for probe in [&caller, &callee] {
+        let pictures = shown(probe);
+        // The first second may still settle; the server dies later.
+        let from = pictures[0].0 + 1_000.0;
+        let numbers: Vec<i64> = pictures.iter().filter(|(t, ..)| *t > from).map(|(_, n, _)| *n).collect();
+        let lost = numbers.windows(2).filter(|pair| pair[1] - pair[0] > 3).count();
+        assert_eq!(lost, 0, "pictures are missing around the server's death");
+        assert!(probe.event("bye").is_some());
+    }
+}
+
+#[test]
+fn a_call_over_the_servers_relay_recovers_with_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path());
+    let (mut caller, mut callee) =
+        call(folder.path(), &server, &["--size", "640x360", "--ice-policy", "relay"]);
+    wait_for("first picture", || callee.event("first_frame"));
+    std::thread::sleep(Duration::from_secs(2));
+    server.kill();
+    std::thread::sleep(Duration::from_secs(2));
+    server.restart();
+    let back = sightline::clock::unix_ms();
+    wait_for("picture after the server came back", || {
+        shown(&callee).last().filter(|(t, ..)| *t > back).map(drop)
+    });
+    wait_for("picture after the server came back", || {
+        shown(&caller).last().filter(|(t, ..)| *t > back).map(drop)
+    });
+    assert!(caller.hang_up().success(), "{}", caller.stderr());
+    assert!(callee.hang_up().success(), "{}", callee.stderr());
+}
+
+#[test]
+fn a_third_person_is_told_that_the_room_is_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let quiet = ["--video", "none", "--audio", "tone"];
+    let (_caller, callee) = call(folder.path(), &server, &quiet);
+    wait_for("first sound", || callee.event("first_audio"));
+    let third = folder.path().join("third");
+    std::fs::create_dir_all(&third).unwrap();
+    let mut third = Probe::spawn(&third, &server.url(), "caller", &quiet);
+    wait_for("welcome", || third.event("ws_open"));
+    third.say("call");
+    assert_eq!(third.wait().code(), Some(4));
+    assert!(third.stderr().contains("full"), "{}", third.stderr());
+}
+
+#[test]
+fn wrong_arguments_a_missing_server_and_a_missing_room_each_have_their_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let url = server.url();
+    let cases: [(&str, &[&str], i32, &str); 7] = [
+        ("http//nowhere", &[], 2, "http//nowhere"),
+        (&url, &["--size", "99999x3"], 2, "99999x3"),
+        (&url, &["--turn", "turn:127.0.0.1:1"], 2, "--turn-user"),
+        (&url, &["--tls-ca", "/does/not/exist.pem"], 2, "/does/not/exist.pem"),
+        (&url, &["--video", "/does/not/exist.y4m"], 2, "/does/not/exist.y4m"),
+        (&url, &["--max-bitrate", "1"], 2, "--max-bitrate"),
+        ("ws://127.0.0.1:1/", &[], 3, "127.0.0.1:1"),
+    ];
+    for (number, (server, more, code, word)) in cases.into_iter().enumerate() {
+        let folder = folder.path().join(number.to_string());
+        let mut probe = Probe::spawn(&folder, server, "caller", more);
+        assert_eq!(probe.wait().code(), Some(code), "{more:?}: {}", probe.stderr());
+        assert!(probe.stderr().contains(word), "{more:?}: {}", probe.stderr());
+    }
+    let mut probe = Probe::spawn(&folder.path().join("alone"), &url, "caller", &[]);
+    wait_for("welcome", || probe.event("ws_open"));
+    probe.say("call");
+    assert_eq!(probe.wait().code(), Some(4));
+    assert!(probe.stderr().contains("no such room"), "{}", probe.stderr());
+}
