@@ -461,14 +461,14 @@ impl CallMachine {
         self.turn_away(peer, DeclineReason::Declined, out);
         self.notice(Severity::Warning, text, now);
         self.drop_member(peer, out);
+    }
+
+    /// Forgets a participant and ends the connection; without any, we wait again.
+    pub(super) fn drop_member(&mut self, peer: &PeerId, out: &mut Vec<Effect>) {
+        self.members.retain(|member| member.peer != *peer);
         if self.members.is_empty() {
             self.stage = Stage::Waiting;
         }
-    }
-
-    /// Forgets a participant and ends the connection.
-    pub(super) fn drop_member(&mut self, peer: &PeerId, out: &mut Vec<Effect>) {
-        self.members.retain(|member| member.peer != *peer);
         self.adapter.forget(peer);
         self.dirty = true;
         out.push(Effect::Remove(peer.clone()));

@@ -379,7 +379,6 @@ impl CallMachine {
         if matches!(member.entry, Entry::Answering { .. }) {
             let text = format!("{} did not wait.", member.name);
             self.drop_member(peer, out);
-            self.stage = Stage::Waiting;
             self.notice(Severity::Info, text, now);
         }
     }
@@ -490,7 +489,6 @@ impl CallMachine {
                 let Some(member) = self.member(&peer) else { return };
                 let text = format!("{} could not be let in: {message}", member.name);
                 self.drop_member(&peer, out);
-                self.stage = Stage::Waiting;
                 self.notice(Severity::Warning, text, now);
             }
             Some(Request::Set) => self.notice(Severity::Warning, message, now),

@@ -753,6 +753,14 @@ fn somebody_at_the_door_who_knocks_again_does_not_ring_again() {
 }
 
 #[test]
+fn somebody_let_in_whom_a_restarted_server_forgot_is_back_at_the_door() {
+    let mut test = Test::answering();
+    let effects = test.knocks("bob", vec![proven(DescriptionKind::Offer, 7)]);
+    assert!(effects.contains(&Effect::Remove(peer("bob"))) && effects.contains(&Effect::Ring(Switch::On)));
+    assert_eq!((test.view().phase, test.view().visitors.len()), (CallPhase::Waiting, 1));
+}
+
+#[test]
 fn a_session_that_is_over_ends_what_needs_the_server_and_nothing_else() {
     let gone = || SignalingError::Refused { server: "10.0.0.1:7000".into() };
     for mut test in [

@@ -127,6 +127,8 @@ impl Numbering {
         }
         self.sent = self.unacked.len() as u64;
         self.received = 0;
+        self.acknowledged = 0;
+        self.repeat_ack = false;
         self.again()
     }
 
@@ -183,7 +185,9 @@ mod tests {
         let mut numbering = with_sent(5);
         numbering.acknowledge(3);
         numbering.incoming(Some(1));
+        numbering.stamp(message());
         assert_eq!(numbers(&numbering.begin_anew()), [(Some(1), None), (Some(2), None)]);
+        assert!(!numbering.ack_is_wanted() && !numbering.ack_is_urgent());
         assert_eq!(numbering.incoming(Some(1)), Arrival::Next);
         let next = numbering.outgoing(message()).expect("there is room");
         assert_eq!(numbers(&[next]), [(Some(3), Some(1))]);
@@ -223,7 +227,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_the_server_acknowledges_the_kept_messages_are_the_latest_without_gap(
-            steps in proptest::collection::vec((0u64..400, 0u8..4), 0..60),
+            steps in proptest::collection::vec((0u64..400, 0u8..5), 0..60),
         ) {
             let mut numbering = Numbering::default();
             for (number, what) in steps {
@@ -231,8 +235,13 @@ mod tests {
                     0 => drop(numbering.outgoing(message())),
                     1 => numbering.acknowledge(number),
                     2 => drop(numbering.resume(number)),
+                    3 => {
+                        let next = numbering.received() + 1;
+                        numbering.incoming(Some(next));
+                    }
                     _ => drop(numbering.begin_anew()),
                 }
+                prop_assert!(numbering.ack_is_wanted() || !numbering.ack_is_urgent());
                 let kept: Vec<u64> = numbering.unacked.iter().filter_map(|(e, _)| e.s).collect();
                 prop_assert!(kept.windows(2).all(|pair| pair[0] + 1 == pair[1]));
                 prop_assert!(kept.last().is_none_or(|last| *last == numbering.sent));

@@ -713,6 +713,100 @@ async fn a_session_with_the_real_server_survives_its_socket() {
     real.stop.cancel();
 }
 
+/// The real server in a runtime of its own, which can be killed: every task is gone at once and no
+/// socket is said goodbye to.
+struct Mortal {
+    runtime: tokio::runtime::Runtime,
+    address: std::net::SocketAddr,
+}
+
+impl Mortal {
+    fn start(address: std::net::SocketAddr, secret: &sightline_server::secret::Secret) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let secret = secret.clone();
+        let address = runtime.block_on(async move {
+            // The old process's sockets may take a moment to be gone.
+            let listener = loop {
+                match TcpListener::bind(address).await {
+                    Ok(listener) => break listener,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            };
+            let address = listener.local_addr().expect("bound");
+            let config =
+                sightline_server::Config { turn: None, secret, ..sightline_server::Config::lan(address) };
+            let stop = sightline_server::CancellationToken::new();
+            tokio::spawn(sightline_server::run(listener, config, stop));
+            address
+        });
+        Self { runtime, address }
+    }
+
+    fn kill(self) {
+        self.runtime.shutdown_background();
+    }
+}
+
+#[test]
+fn a_session_and_its_room_survive_the_death_of_the_real_server() {
+    let secret = sightline_server::secret::Secret::random();
+    let mortal = Mortal::start("127.0.0.1:0".parse().expect("an address"), &secret);
+    let address = mortal.address;
+    let url: ServerUrl = format!("ws://{address}/").parse().expect("a URL");
+    let clients = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let room = RoomId::new("room").expect("a room");
+    let media = MediaState::default();
+    let (mut ada, mut bob) = clients.block_on(async {
+        let mut ada = connect(url.clone(), "Ada".into(), Trust::system());
+        let mut bob = connect(url.clone(), "Bob".into(), Trust::system());
+        assert!(matches!(next(&mut ada).await, SignalEvent::Connected { .. }));
+        assert!(matches!(next(&mut bob).await, SignalEvent::Connected { .. }));
+        let open = ClientMessage::RoomOpen { room: room.clone(), admission: Admission::Knock, max: 2, media };
+        ada.send(open, Some(1)).expect("taken");
+        message(&mut ada).await;
+        bob.send(
+            ClientMessage::RoomKnock { room: room.clone(), signals: vec![json!("offer")], media },
+            Some(1),
+        )
+        .expect("taken");
+        let (ServerMessage::RoomKnocked { from, .. }, _) = message(&mut ada).await else {
+            panic!("no knock")
+        };
+        ada.send(ClientMessage::RoomAdmit { room, peer: from.peer, signals: vec![json!("answer")] }, Some(2))
+            .expect("taken");
+        assert!(matches!(message(&mut ada).await, (ServerMessage::PeerJoined { .. }, _)));
+        message(&mut bob).await;
+        assert!(matches!(message(&mut bob).await, (ServerMessage::RoomJoined { .. }, _)));
+        (ada, bob)
+    });
+    mortal.kill();
+    clients.block_on(async {
+        assert!(matches!(next(&mut ada).await, SignalEvent::Lost { .. }));
+        assert!(matches!(next(&mut bob).await, SignalEvent::Lost { .. }));
+    });
+    let mortal = Mortal::start(address, &secret);
+    clients.block_on(async {
+        assert_eq!(next(&mut ada).await, SignalEvent::Resumed { fresh: true });
+        assert_eq!(next(&mut bob).await, SignalEvent::Resumed { fresh: true });
+        bob.send(ClientMessage::State { media: MediaState { microphone: true, camera: true } }, None)
+            .expect("taken");
+        // In between, Ada may hear that Bob was away and is back.
+        loop {
+            if let (ServerMessage::State { media, .. }, _) = message(&mut ada).await {
+                assert!(media.camera);
+                break;
+            }
+        }
+    });
+    drop((ada, bob));
+    drop(clients);
+    mortal.kill();
+}
+
 /// A wire that can be cut.
 struct Cut {
     address: std::net::SocketAddr,
