@@ -72,7 +72,8 @@ behind a proxy that adds TLS. On the internet use --tls-cert and --tls-key.
 
 The relay decides by the server's own address to whom it relays: on a private or loopback
 address, to private and public addresses; on a public one (or with a public --public-ip), to public
-addresses only, and always from one participant's relay address to another's.
+addresses only, and always from one participant's relay address to another's. A server on the
+internet whose own address is a private one (behind NAT, in a container) needs --public-ip.
 
 The log goes to stderr; RUST_LOG chooses how much (info by default, e.g. RUST_LOG=debug).
 End it with Ctrl+C or SIGTERM.

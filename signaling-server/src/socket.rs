@@ -27,7 +27,7 @@ use crate::{
     clock::Clock,
     hub::{Input, close},
     server::Mail,
-    session::SocketId,
+    session::{MAX_UNACKED, SocketId},
 };
 
 /// Messages a second, and at once.
@@ -42,9 +42,10 @@ const WRITE_WITHIN: Duration = Duration::from_secs(10);
 /// How long a client has to answer a close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-/// Frames on their way from the hub to one socket. When it is full the socket is closed with
-/// [`close::SLOW`]; what was lost is sent again after the resume.
-pub const OUTBOX: usize = 128;
+/// Frames on their way from the hub to one socket: everything that a resume may send again, and some
+/// more. When it is full the socket is closed with [`close::SLOW`]; what was lost is sent again after
+/// the resume.
+pub const OUTBOX: usize = MAX_UNACKED + 64;
 
 /// What the hub has for a socket.
 #[derive(Debug)]

@@ -46,6 +46,28 @@ async fn a_dropped_socket_loses_no_message_and_repeats_none() {
 }
 
 #[tokio::test]
+async fn everything_that_was_missed_comes_at_once() {
+    let server = Server::start().await;
+    let (mut ada, bob) = call(&server, "north").await;
+    let (peer, token, sent, received) = (bob.peer.clone(), bob.token.clone(), bob.sent, bob.received);
+    drop(bob);
+    assert_eq!(ada.next().await, M::PeerAway { peer: peer.clone() });
+    for i in 0..180 {
+        ada.sig(&peer, json!(i)).await;
+    }
+    ada.control(&ClientMessage::Ping).await;
+    assert_eq!(ada.next().await, M::Pong);
+    let mut bob = Client::connect(server.address).await;
+    bob.received = received;
+    bob.sent = sent;
+    bob.control(&ClientMessage::Resume { token, last: received }).await;
+    assert!(matches!(bob.next().await, M::Resumed { .. }));
+    for i in 0..180 {
+        assert_eq!(bob.next().await, M::Sig { from: ada.peer.clone(), signal: json!(i) });
+    }
+}
+
+#[tokio::test]
 async fn a_message_sent_again_after_a_resume_arrives_once() {
     let server = Server::start().await;
     let (mut ada, bob) = call(&server, "north").await;

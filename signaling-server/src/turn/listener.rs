@@ -31,6 +31,13 @@ const TICK: Duration = Duration::from_secs(1);
 /// Packets taken from a socket before other tasks get their turn.
 const BATCH: usize = 64;
 
+/// What is left in the socket after a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    Perhaps,
+}
+
 /// A bound listener.
 #[derive(Debug)]
 pub struct Listener {
@@ -137,15 +144,9 @@ impl Listener {
                         tracing::error!(%error, "STUN and TURN stop: the socket failed");
                         break;
                     }
-                    for _ in 0..BATCH {
-                        match self.socket.try_recv_from(&mut packet) {
-                            Ok((length, client)) => self.packet(&packet[..length], client, &tracker),
-                            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                            // What ICMP says about an earlier packet; nothing of ours is wrong.
-                            Err(error) => tracing::trace!(%error, "receive"),
-                        }
+                    if self.batch(&mut packet, &tracker) == Left::Perhaps {
+                        tokio::task::yield_now().await;
                     }
-                    tokio::task::yield_now().await;
                 }
                 _ = tick.tick() => {
                     for relay in self.core.expire(self.clock.now()) {
@@ -158,6 +159,19 @@ impl Listener {
         self.relays.release_all();
         tracker.close();
         tracker.wait().await;
+    }
+
+    /// Handles what has come in, up to [`BATCH`] packets.
+    fn batch(&mut self, packet: &mut [u8], tracker: &TaskTracker) -> Left {
+        for _ in 0..BATCH {
+            match self.socket.try_recv_from(packet) {
+                Ok((length, client)) => self.packet(&packet[..length], client, tracker),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Left::Nothing,
+                // What ICMP says about an earlier packet; nothing of ours is wrong.
+                Err(error) => tracing::trace!(%error, "receive"),
+            }
+        }
+        Left::Perhaps
     }
 
     fn packet(&mut self, packet: &[u8], client: SocketAddr, tracker: &TaskTracker) {
