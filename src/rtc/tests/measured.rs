@@ -109,3 +109,25 @@ async fn round_trip_loss_and_bitrate_are_measured_and_written_as_the_w3c_says() 
     }
     call.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lossy_path_is_told_and_does_not_stop_the_pictures() {
+    let mut call = Call::new();
+    let wire = wire::Wire::new().await;
+    let lose_every = wire.lose_every.clone();
+    call.wire = Some(wire);
+    call.begin();
+    call.connected().await;
+    lose_every.store(10, std::sync::atomic::Ordering::Relaxed);
+    call.talk(Duration::from_millis(3_000)).await;
+    let report = call.stats().await;
+    let video =
+        report.outbound().find(|stream| stream.kind == stats::Kind::Video).expect("pictures were sent");
+    println!("target {:?}, loss {}, {video:?}", call.a.target, call.a.loss);
+    assert!((0.03..0.2).contains(&call.a.loss), "a tenth of the pictures' packets: {}", call.a.loss);
+    assert!(video.nack_count.is_some_and(|count| count > 0));
+    assert!(video.retransmitted_packets_sent.is_some_and(|count| count > 0));
+    assert!(call.a.target.is_some_and(|target| target > Bitrate::from_kbps(600)), "{:?}", call.a.target);
+    assert!(call.b.loss < 0.02, "the way back loses nothing: {}", call.b.loss);
+    call.close().await;
+}

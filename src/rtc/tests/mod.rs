@@ -38,6 +38,7 @@ struct Side {
     /// What our descriptions said of the DTLS roles.
     roles: Vec<(DescriptionKind, Option<sdp::Setup>)>,
     target: Option<Bitrate>,
+    loss: f32,
     stats: Option<stats::Report>,
 }
 
@@ -66,6 +67,7 @@ impl Side {
             problems: Vec::new(),
             roles: Vec::new(),
             target: None,
+            loss: 0.0,
             stats: None,
         }
     }
@@ -92,7 +94,10 @@ impl Side {
             TransportEvent::SelectedPair { pair, .. } => self.pair = Some(pair),
             TransportEvent::Ice { state, .. } => self.ice = state,
             TransportEvent::Problem { text } => self.problems.push(text),
-            TransportEvent::TargetRate { bitrate, .. } => self.target = Some(bitrate),
+            TransportEvent::TargetRate { bitrate, loss, .. } => {
+                self.target = Some(bitrate);
+                self.loss = loss;
+            }
             TransportEvent::Stats { report, .. } => self.stats = Some(report),
             TransportEvent::Dtls { .. } => {}
         }
