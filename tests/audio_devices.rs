@@ -25,8 +25,11 @@ use sightline::media::sink::speaker::Speaker;
 use sightline::media::source::microphone::Microphone;
 use sightline::media::{AudioSource, DeviceError, FrameSink, RemotePacket};
 
-/// Set in the run inside: the folder of the server.
-const INSIDE: &str = "SIGHTLINE_TEST_SOUND_SERVER";
+/// Set in the runs inside: which tests.
+const INSIDE: &str = "SIGHTLINE_TEST_SOUND";
+
+/// Those on the server; the others have none.
+const WITH_SERVER: &str = "with";
 
 /// The two microphones hear what is played into `air`; `spk` is what our application plays to.
 const SERVER: &str = "
@@ -40,30 +43,40 @@ set-default-source mic
 ";
 
 fn main() -> ExitCode {
-    if std::env::var_os(INSIDE).is_some() {
-        return inside();
+    if let Ok(tests) = std::env::var(INSIDE) {
+        return inside(if tests == WITH_SERVER { TESTS } else { TESTS_WITHOUT_SERVER });
     }
     let installed = |program: &str| {
         Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
     };
     if let Some(missing) = ["pulseaudio", "pactl", "parec", "paplay"].iter().find(|p| !installed(p)) {
-        println!("sound devices: skipped {} tests, {missing} is not installed", TESTS.len());
+        println!(
+            "sound devices: skipped {} tests, {missing} is not installed",
+            TESTS.len() + TESTS_WITHOUT_SERVER.len()
+        );
         return ExitCode::SUCCESS;
     }
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let server = Server::start(folder.path());
     let this = std::env::current_exe().expect("a running program has a path");
-    let status = Command::new(this)
-        .env(INSIDE, folder.path())
-        .env("PULSE_SERVER", format!("unix:{}/native", folder.path().display()))
-        .env("XDG_RUNTIME_DIR", folder.path())
-        .status()
-        .expect("this program can be run again");
+    let run = |tests: &str, socket: &str| {
+        let status = Command::new(&this)
+            .env(INSIDE, tests)
+            .env("PULSE_SERVER", format!("unix:{}/{socket}", folder.path().display()))
+            .env("XDG_RUNTIME_DIR", folder.path())
+            // No sound card of the machine itself is to be seen.
+            .env("ALSA_CONFIG_PATH", "/dev/null")
+            .status();
+        status.expect("this program can be run again").success()
+    };
+    let passed = [run(WITH_SERVER, "native"), run("without", "none")];
     drop(server);
-    if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if passed == [true, true] { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-const TESTS: &[(&str, fn())] = &[
+type Test = (&'static str, fn());
+
+const TESTS: &[Test] = &[
     ("devices_have_names_for_people_and_monitors_are_not_shown", devices_are_listed),
     ("speech_before_the_microphone_arrives_in_time_and_whole", speech_is_captured),
     ("speech_goes_from_the_microphone_through_a_call_to_the_speaker", speech_goes_through),
@@ -72,14 +85,17 @@ const TESTS: &[(&str, fn())] = &[
     ("when_the_sound_server_dies_both_are_told_and_the_call_goes_on", sound_server_dies),
 ];
 
-fn inside() -> ExitCode {
+const TESTS_WITHOUT_SERVER: &[Test] =
+    &[("without_any_sound_system_devices_are_called_missing", nothing_is_there)];
+
+fn inside(tests: &[Test]) -> ExitCode {
     let mut failed = 0;
-    for (name, test) in TESTS {
+    for (name, test) in tests {
         let passed = std::panic::catch_unwind(test).is_ok();
         println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
         failed += u32::from(!passed);
     }
-    println!("sound devices: {} passed, {failed} failed", TESTS.len() as u32 - failed);
+    println!("sound devices: {} passed, {failed} failed", tests.len() as u32 - failed);
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -424,4 +440,12 @@ fn sound_server_dies() {
     wait_until("mixing goes on without a speaker", Duration::from_secs(5), || {
         playout.stats().total_samples_duration > before + Duration::from_millis(300)
     });
+}
+
+fn nothing_is_there() {
+    assert_eq!(Devices::list().microphones, []);
+    let missing = |what: &str| Some(DeviceError::NotFound(what.to_owned()));
+    assert_eq!(Microphone::open(None).err(), missing("A microphone"));
+    assert_eq!(Speaker::open(None).err(), missing("A speaker"));
+    assert_eq!(Speaker::open(Some("pulseaudio:spk")).err(), missing("pulseaudio:spk"));
 }

@@ -122,14 +122,7 @@ pub struct Found {
 pub fn find(direction: Direction, id: Option<&str>) -> Result<Found, DeviceError> {
     let found = match id {
         Some(id) => find_by_id(direction, id),
-        None => {
-            let host = cpal::default_host();
-            // The default may be the monitor of a speaker where there is no microphone at all.
-            let default = direction.default_of(&host).filter(is_for_people);
-            default.or_else(|| {
-                host.devices().ok()?.find(|device| direction.fits(device) && is_for_people(device))
-            })
-        }
+        None => find_default(direction),
     };
     let Some(device) = found else {
         return Err(DeviceError::NotFound(id.unwrap_or(direction.noun()).to_owned()));
@@ -140,6 +133,17 @@ pub fn find(direction: Direction, id: Option<&str>) -> Result<Found, DeviceError
     };
     let id = device.id().map(|id| id.to_string()).unwrap_or_default();
     Ok(Found { device, name, id })
+}
+
+/// The system's default, if it is one that is listed: where there is no microphone at all the
+/// default is the monitor of a speaker, and where there is no sound at all a mere name.
+fn find_default(direction: Direction) -> Option<cpal::Device> {
+    let host = cpal::default_host();
+    let fits = |device: &cpal::Device| direction.fits(device) && is_for_people(device);
+    let mut devices: Vec<_> = host.devices().ok()?.filter(fits).collect();
+    let default = direction.default_of(&host).and_then(|device| device.id().ok());
+    let at = devices.iter().position(|device| default.is_some() && device.id().ok() == default);
+    (!devices.is_empty()).then(|| devices.swap_remove(at.unwrap_or(0)))
 }
 
 fn find_by_id(direction: Direction, id: &str) -> Option<cpal::Device> {
