@@ -5,7 +5,7 @@
 //!                 (one task)          (one task each; packets go back to the client directly)
 //! ```
 //!
-//! [`core`](self::core) decides about requests and has no sockets; `relay` is the bounded set of
+//! [`core`] decides about requests and has no sockets; `relay` is the bounded set of
 //! relay sockets; `listener` moves packets. A stream transport would be another listener with a
 //! `Core` of its own beside this one, on the same relays: the messages delimit themselves, and
 //! nothing in `core` or `relay` knows how they came.

@@ -9,7 +9,7 @@
 //! The seam lies *below* the encoder, so that one encoded frame can go to every participant and a
 //! mesh and an SFU differ only here. A transport knows no devices, no pixels, no window. Only
 //! `rtc::webrtc` may name the crate of that name; everything else speaks through
-//! [`engine`](self::engine).
+//! [`engine`].
 
 pub mod accounting;
 pub mod bandwidth;

@@ -1,3 +1,5 @@
+//! What [`super`] must do, and what it must survive.
+
 use super::*;
 use crate::media::source::pattern::paint;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! What [`super`] must do, and what it must survive.
+
 use super::*;
 use crate::media::encoded::TrackKind;
 use proptest::prelude::*;

@@ -1,6 +1,6 @@
 //! The picture of people without a camera: soft shapes of light that drift over a dusk gradient.
 //!
-//! Its top carries the [marker](crate::media::marker), so that every call between two patterns
+//! Its top carries the [marker], so that every call between two patterns
 //! measures its own delay. Everything in it is smooth, so it is computed at a sixteenth of the
 //! size and enlarged, which costs less than a millisecond at 720p.
 

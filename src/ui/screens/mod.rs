@@ -1,4 +1,4 @@
-//! What fills the window, one file a screen. Each draws a [`UiModel`](super::model::UiModel) and
+//! What fills the window, one file a screen. Each draws a [`UiModel`] and
 //! says what was clicked; none does anything itself.
 
 pub mod call;
