@@ -184,7 +184,7 @@ impl CrateConnection {
             .with_configuration(configuration)
             .with_media_engine(codecs::media_engine().map_err(text)?)
             .with_interceptor_registry(chain::registry(parts))
-            .with_setting_engine(settings())
+            .with_setting_engine(settings(setup.ice_policy))
             .with_runtime(Arc::new(ConnectionRuntime::new(path.clone(), events.clone(), closing.clone())))
             .with_handler(Arc::new(Handler::new(events.clone(), path, local.clone())))
             .with_udp_addrs(vec![Local(setup.addresses)])
@@ -217,7 +217,11 @@ impl CrateConnection {
     }
 }
 
-fn settings() -> SettingEngine {
+fn settings(policy: IcePolicy) -> SettingEngine {
+    let relay_wait = match policy {
+        IcePolicy::All => RELAY_WAIT,
+        IcePolicy::Relay => Duration::ZERO,
+    };
     SettingEngineBuilder::new()
         // Native candidates carry addresses; a browser's .local ones become peer-reflexive pairs.
         .with_multicast_dns_mode(MulticastDnsMode::Disabled)
@@ -226,7 +230,7 @@ fn settings() -> SettingEngine {
         .with_host_acceptance_min_wait(Some(Duration::ZERO))
         .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
         .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
-        .with_relay_acceptance_min_wait(Some(RELAY_WAIT))
+        .with_relay_acceptance_min_wait(Some(relay_wait))
         .with_include_loopback_candidate(true)
         .with_discard_local_candidates_during_ice_restart(true)
         .with_srtp_protection_profiles(vec![

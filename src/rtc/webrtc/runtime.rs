@@ -1,4 +1,4 @@
-//! The crate's window to sockets and timers, with four of its habits mended.
+//! The crate's window to sockets and timers, with five of its habits mended.
 //!
 //! 1. A DTLS flight that overtakes the end of the connectivity checks would be thrown away and come
 //!    again after a second: [`Socket`] keeps it until the path is chosen.
@@ -7,6 +7,8 @@
 //! 3. The first DTLS flight would wait for the next timer: [`Path::nudge`] ends the crate's sleep.
 //! 4. Checks of every pair leave at every tick: [`Checks`] lets the first ones of a destination
 //!    pass at that pace, for a fast start, and later ones every 50 ms (RFC 8445 section 14).
+//! 5. The answer to what came over a relay would wait for the next timer, up to 200 ms at each step
+//!    of a handshake: [`Socket`] nudges after such a datagram.
 //!
 //! A panic inside the crate ends one connection with an event, not the program.
 
@@ -164,7 +166,7 @@ impl Runtime for ConnectionRuntime {
     }
 }
 
-/// A UDP socket, with the first two and the fourth of the module's points.
+/// A UDP socket, with the module's points but the third.
 #[derive(Debug)]
 struct Socket {
     inner: Arc<dyn AsyncUdpSocket>,
@@ -180,17 +182,27 @@ struct State {
     checks: Checks,
 }
 
-/// Whether a datagram carries DTLS (RFC 7983: by its first byte), also when a relay wrapped it: as
-/// ChannelData (RFC 8656 section 12.4) or in a Data indication (section 11.6).
-fn is_dtls(datagram: &[u8]) -> bool {
+/// What a relay wrapped: as ChannelData (RFC 8656 section 12.4) or in a Data indication (section
+/// 11.6). `None` for what came directly.
+fn relayed(datagram: &[u8]) -> Option<&[u8]> {
     match datagram.first() {
-        Some(20..=63) => true,
-        Some(64..=79) => matches!(datagram.get(4), Some(20..=63)),
+        Some(64..=79) => datagram.get(4..),
         Some(0) if datagram.starts_with(&DATA_INDICATION) => {
-            attributes(datagram).any(|(kind, value)| kind == DATA && matches!(value.first(), Some(20..=63)))
+            attributes(datagram).find(|(kind, _)| *kind == DATA).map(|(_, value)| value)
         }
-        _ => false,
+        _ => None,
     }
+}
+
+/// Whether a datagram carries DTLS, directly or relayed (RFC 7983: by its first byte).
+fn is_dtls(datagram: &[u8]) -> bool {
+    matches!(relayed(datagram).unwrap_or(datagram).first(), Some(20..=63))
+}
+
+/// Whether a datagram was relayed and may be answered: all but RTP (RFC 5761 section 4).
+fn may_be_answered_by_relay(datagram: &[u8]) -> bool {
+    let is_rtp = |inner: &[u8]| matches!(inner, [128..=191, second, ..] if !(192..=223).contains(second));
+    relayed(datagram).is_some_and(|inner| !is_rtp(inner))
 }
 
 const DATA_INDICATION: [u8; 2] = [0x00, 0x17];
@@ -257,6 +269,9 @@ impl AsyncUdpSocket for Socket {
                 buf[..len].copy_from_slice(&datagram[..len]);
                 *meta = about;
                 state.pause = true;
+                if may_be_answered_by_relay(&datagram) {
+                    self.path.nudge();
+                }
                 return Poll::Ready(Ok(1));
             }
             let received = match self.inner.poll_recv(cx, bufs, meta) {
@@ -272,11 +287,12 @@ impl AsyncUdpSocket for Socket {
                 return Poll::Ready(received);
             };
             let datagram = &buf[..about.len.min(buf.len())];
-            if !is_dtls(datagram) {
-                return Poll::Ready(received);
-            }
-            if chosen {
-                state.pause = true;
+            let dtls = is_dtls(datagram);
+            if chosen || !dtls {
+                state.pause = dtls;
+                if may_be_answered_by_relay(datagram) {
+                    self.path.nudge();
+                }
                 return Poll::Ready(received);
             }
             if state.held.len() < HELD {
@@ -357,6 +373,9 @@ mod tests {
         indication[32] = 0x80;
         assert!(!is_dtls(&indication), "media in an indication");
         assert!(!is_dtls(&[0x80, 96]));
+        assert!(may_be_answered_by_relay(&[0x40, 0, 0, 2, 0x80, 205]), "RTCP");
+        assert!(!may_be_answered_by_relay(&[0x40, 0, 0, 2, 0x80, 96]), "RTP");
+        assert!(!may_be_answered_by_relay(&[22, 0xfe]), "not relayed");
     }
 
     #[test]
@@ -373,8 +392,11 @@ mod tests {
     proptest! {
         #[test]
         fn no_datagram_is_too_strange(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = (is_plain_check(&bytes), is_dtls(&bytes));
-            let _ = is_plain_check(&check(&bytes));
+            let _ = (is_plain_check(&bytes), is_dtls(&bytes), may_be_answered_by_relay(&bytes));
+            let mut message = check(&bytes);
+            let _ = is_plain_check(&message);
+            message[1] = 0x17;
+            let _ = relayed(&message);
         }
     }
 }
