@@ -37,7 +37,7 @@ use super::engine::{
     Candidate, Connection, Engine, EngineError, Event, EventSender, OutgoingPacket, OutgoingReport, Restart,
     Setup,
 };
-use super::{IcePolicy, SelectedPair, sdp, stats};
+use super::{CandidateType, IcePolicy, SelectedPair, sdp, stats};
 use crate::clock;
 use crate::media::encoded::TrackKind;
 use addresses::Local;
@@ -161,6 +161,7 @@ struct CrateConnection {
     events: EventSender,
     learned: Arc<Learned>,
     local: Arc<LocalFacts>,
+    path: Arc<Path>,
     closing: Arc<AtomicBool>,
     settled: Mutex<Settled>,
 }
@@ -186,7 +187,7 @@ impl CrateConnection {
             .with_interceptor_registry(chain::registry(parts))
             .with_setting_engine(settings(setup.ice_policy))
             .with_runtime(Arc::new(ConnectionRuntime::new(path.clone(), events.clone(), closing.clone())))
-            .with_handler(Arc::new(Handler::new(events.clone(), path, local.clone())))
+            .with_handler(Arc::new(Handler::new(events.clone(), path.clone(), local.clone())))
             .with_udp_addrs(vec![Local(setup.addresses)])
             .build()
             .await
@@ -197,7 +198,7 @@ impl CrateConnection {
             pc.add_track(video.track.clone()).await.map_err(text)?;
         }
         let settled = Mutex::new(Settled { role: None, audio: codecs::OPUS, video: codecs::VP8 });
-        Ok(Self { pc, sender, audio, video, events, learned, local, closing, settled })
+        Ok(Self { pc, sender, audio, video, events, learned, local, path, closing, settled })
     }
 
     fn settled(&self) -> MutexGuard<'_, Settled> {
@@ -421,7 +422,9 @@ impl Connection for CrateConnection {
     }
 
     async fn selected_pair(&self) -> Option<SelectedPair> {
-        statistics::selected_pair(&self.candidates().await?.selected?)
+        let pair = statistics::selected_pair(&self.candidates().await?.selected?)?;
+        self.path.set_relayed(pair.local.kind == CandidateType::Relay);
+        Some(pair)
     }
 
     async fn stats(&self, now: Instant) -> stats::Report {

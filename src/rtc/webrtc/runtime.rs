@@ -7,8 +7,9 @@
 //! 3. The first DTLS flight would wait for the next timer: [`Path::nudge`] ends the crate's sleep.
 //! 4. Checks of every pair leave at every tick: [`Checks`] lets the first ones of a destination
 //!    pass at that pace, for a fast start, and later ones every 50 ms (RFC 8445 section 14).
-//! 5. The answer to what came over a relay would wait for the next timer, up to 200 ms at each step
-//!    of a handshake: [`Socket`] nudges after such a datagram.
+//! 5. What goes out over a relay is put in line behind the point where the crate's loop sends it,
+//!    and would wait there for the next packet or timer: with a relay in use, every turn of the
+//!    loop is followed by two more ([`Path::take_extra_turn`]).
 //!
 //! A panic inside the crate ends one connection with an event, not the program.
 
@@ -18,7 +19,7 @@ use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -49,6 +50,8 @@ const RESOLVE: Duration = Duration::from_secs(2);
 pub struct Path {
     chosen: AtomicBool,
     sleepers: Arc<Notify>,
+    relayed: AtomicBool,
+    turns: AtomicU32,
     waiting: Mutex<Vec<Waker>>,
 }
 
@@ -65,6 +68,18 @@ impl Path {
             waker.wake();
         }
         self.nudge();
+    }
+
+    /// Whether packets may go out over a relay.
+    pub fn set_relayed(&self, relayed: bool) {
+        self.relayed.store(relayed, Ordering::Relaxed);
+    }
+
+    /// Whether the loop, about to sleep, is to turn once more instead: twice before each sleep while
+    /// packets may go out over a relay. A reply needs one turn from the core to the relay's client
+    /// and one from there to the socket.
+    fn take_extra_turn(&self) -> bool {
+        self.relayed.load(Ordering::Relaxed) && !self.turns.fetch_add(1, Ordering::Relaxed).is_multiple_of(3)
     }
 
     fn is_chosen(&self) -> bool {
@@ -148,6 +163,9 @@ impl Runtime for ConnectionRuntime {
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + 'static>> {
+        if self.path.take_extra_turn() {
+            return Box::pin(std::future::ready(()));
+        }
         let sleepers = self.path.sleepers.clone();
         Box::pin(async move {
             tokio::select! {
@@ -197,12 +215,6 @@ fn relayed(datagram: &[u8]) -> Option<&[u8]> {
 /// Whether a datagram carries DTLS, directly or relayed (RFC 7983: by its first byte).
 fn is_dtls(datagram: &[u8]) -> bool {
     matches!(relayed(datagram).unwrap_or(datagram).first(), Some(20..=63))
-}
-
-/// Whether a datagram was relayed and may be answered: all but RTP (RFC 5761 section 4).
-fn may_be_answered_by_relay(datagram: &[u8]) -> bool {
-    let is_rtp = |inner: &[u8]| matches!(inner, [128..=191, second, ..] if !(192..=223).contains(second));
-    relayed(datagram).is_some_and(|inner| !is_rtp(inner))
 }
 
 const DATA_INDICATION: [u8; 2] = [0x00, 0x17];
@@ -269,9 +281,6 @@ impl AsyncUdpSocket for Socket {
                 buf[..len].copy_from_slice(&datagram[..len]);
                 *meta = about;
                 state.pause = true;
-                if may_be_answered_by_relay(&datagram) {
-                    self.path.nudge();
-                }
                 return Poll::Ready(Ok(1));
             }
             let received = match self.inner.poll_recv(cx, bufs, meta) {
@@ -290,9 +299,6 @@ impl AsyncUdpSocket for Socket {
             let dtls = is_dtls(datagram);
             if chosen || !dtls {
                 state.pause = dtls;
-                if may_be_answered_by_relay(datagram) {
-                    self.path.nudge();
-                }
                 return Poll::Ready(received);
             }
             if state.held.len() < HELD {
@@ -373,9 +379,16 @@ mod tests {
         indication[32] = 0x80;
         assert!(!is_dtls(&indication), "media in an indication");
         assert!(!is_dtls(&[0x80, 96]));
-        assert!(may_be_answered_by_relay(&[0x40, 0, 0, 2, 0x80, 205]), "RTCP");
-        assert!(!may_be_answered_by_relay(&[0x40, 0, 0, 2, 0x80, 96]), "RTP");
-        assert!(!may_be_answered_by_relay(&[22, 0xfe]), "not relayed");
+    }
+
+    #[test]
+    fn the_loop_turns_twice_more_while_a_relay_is_in_use() {
+        let path = Path::default();
+        assert!(!path.take_extra_turn());
+        path.set_relayed(true);
+        assert_eq!([(); 6].map(|()| path.take_extra_turn()), [false, true, true, false, true, true]);
+        path.set_relayed(false);
+        assert!(!path.take_extra_turn());
     }
 
     #[test]
@@ -392,7 +405,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_datagram_is_too_strange(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = (is_plain_check(&bytes), is_dtls(&bytes), may_be_answered_by_relay(&bytes));
+            let _ = (is_plain_check(&bytes), is_dtls(&bytes));
             let mut message = check(&bytes);
             let _ = is_plain_check(&message);
             message[1] = 0x17;
