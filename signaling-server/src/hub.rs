@@ -206,7 +206,7 @@ impl Hub {
         std::mem::take(&mut self.effects)
     }
 
-    /// How many sessions there are, for `/healthz` and the log.
+    /// How many sessions there are, with and without a socket.
     pub fn sessions(&self) -> usize {
         self.sessions.len()
     }

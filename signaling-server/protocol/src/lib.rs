@@ -634,7 +634,7 @@ pub enum ServerMessage {
         /// Opaque to the server.
         facts: Value,
     },
-    /// Answers `turn.get`; also sent unasked before credentials expire.
+    /// Answers `turn.get`.
     #[serde(rename = "turn.servers")]
     TurnServers {
         /// STUN and TURN servers with credentials.
