@@ -26,6 +26,9 @@ const FIRST_TARGET: EncoderTarget =
 /// one that asks again before the answer can have arrived, get one.
 const KEYFRAME_SPACING: Duration = Duration::from_millis(300);
 
+/// A picture kept while nothing is sent is shown on resuming only if it is not older than this.
+const STILL_NEW: Duration = Duration::from_millis(500);
+
 /// How long the slot may stay empty before the thread looks whether it is to stop.
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -59,6 +62,8 @@ struct Control {
     target: EncoderTarget,
     gate: Gate,
     keyframe: bool,
+    /// The gate was opened since the thread last looked.
+    resumed: bool,
     stop: bool,
     /// The newest picture while held, so that resuming need not wait for the next.
     newest: Option<VideoFrame>,
@@ -80,8 +85,14 @@ impl VideoSend {
     /// `out` until the slot is closed or this is dropped.
     pub fn spawn(slot: Arc<Latest<VideoFrame>>, out: FrameSink) -> io::Result<Self> {
         let start = random_start()?;
-        let control =
-            Control { target: FIRST_TARGET, gate: Gate::Held, keyframe: false, stop: false, newest: None };
+        let control = Control {
+            target: FIRST_TARGET,
+            gate: Gate::Held,
+            keyframe: false,
+            resumed: false,
+            stop: false,
+            newest: None,
+        };
         let stats = VideoSendStats { target_bitrate: FIRST_TARGET.bitrate, ..VideoSendStats::default() };
         let counters = Counters { stats, ..Counters::default() };
         let shared = Arc::new(Shared { control: Mutex::new(control), counters: Mutex::new(counters) });
@@ -105,18 +116,22 @@ impl VideoSend {
         lock(&self.shared.control).gate = Gate::Held;
     }
 
-    /// Sends again, beginning with the newest picture at once: a key frame, unless the last one is
-    /// not 300 ms old.
+    /// Sends again, beginning with a key frame of the newest picture at once, however short the pause
+    /// was. Does nothing if it is sending.
     pub fn resume(&self) {
         let mut control = lock(&self.shared.control);
         if control.gate == Gate::Open {
             return;
         }
         control.gate = Gate::Open;
-        control.keyframe = true;
+        control.resumed = true;
         let newest = control.newest.take();
         drop(control);
-        if let Some(frame) = newest {
+        // One from before the camera was switched off is not what is seen now.
+        let now = clock::now();
+        if let Some(frame) =
+            newest.filter(|frame| now.saturating_duration_since(frame.captured_at) < STILL_NEW)
+        {
             self.slot.put_if_empty(frame);
         }
     }
@@ -243,6 +258,10 @@ impl EncodeLoop {
                 }
                 let (target, gate) = (control.target, control.gate);
                 self.keyframe_owed |= std::mem::take(&mut control.keyframe);
+                if std::mem::take(&mut control.resumed) {
+                    self.keyframe_owed = true;
+                    self.last_keyframe = None;
+                }
                 (target, gate)
             };
             match taken {
@@ -425,7 +444,7 @@ mod tests {
     #[test]
     fn nothing_goes_out_before_it_is_resumed_and_then_the_newest_picture_at_once() {
         let rig = Rig::new();
-        rig.put(7);
+        rig.put(30);
         while rig.send.stats().source_frames == 0 {
             std::thread::yield_now();
         }
@@ -435,7 +454,7 @@ mod tests {
         let frame = rig.next();
         assert!(frame.keyframe);
         let decoded = Decoder::new().unwrap().decode(&frame.payload, &rig.pool).unwrap().unwrap();
-        assert_eq!(marker::read(&VideoFrame::new(decoded.planes, rig.start)), Some(7));
+        assert_eq!(marker::read(&VideoFrame::new(decoded.planes, rig.start)), Some(30));
     }
 
     #[test]
@@ -470,7 +489,6 @@ mod tests {
         rig.send.resume();
         let first = rig.exchange(0).time.ticks;
         rig.send.pause();
-        std::thread::sleep(KEYFRAME_SPACING);
         rig.put(1);
         while rig.send.stats().source_frames < 2 {
             std::thread::yield_now();
