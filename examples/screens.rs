@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use sightline::config::Theme;
 use sightline::engine::frames::{FrameKey, FrameSlots};
+use sightline::media::frame::VideoFrame;
 use sightline::ui::{self, UiEngine};
 use sightline::units::Resolution;
 use tokio::sync::{mpsc, watch};
@@ -25,8 +26,7 @@ fn main() -> anyhow::Result<()> {
     let moves = args.next().as_deref() == Some("moving");
     let frames = FrameSlots::new();
     let bars = std::env::var_os("BARS").is_some();
-    let picture =
-        |blue| if bars { views::bars(Resolution::HD) } else { views::portrait(Resolution::HD, blue) };
+    let picture = |blue| if bars { views::bars(Resolution::HD) } else { portrait(Resolution::HD, blue) };
     let (local, remote) = (picture(false), picture(true));
     frames.put(&FrameKey::Local, local.clone());
     for peer in &view.peers {
@@ -35,14 +35,14 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     if moves {
         // New pictures at a camera's rate, to see what drawing them costs.
-        let (frames, peers) = (frames.clone(), view.peers.clone());
+        let (frames, peers, pictures) = (frames.clone(), view.peers.clone(), [local.clone(), remote.clone()]);
         runtime.spawn(async move {
             let mut tick = tokio::time::interval(std::time::Duration::from_micros(33_333));
-            loop {
+            for picture in pictures.iter().cycle() {
                 tick.tick().await;
-                frames.put(&FrameKey::Local, views::bars(Resolution::new(64, 36)));
+                frames.put(&FrameKey::Local, picture.clone());
                 for peer in &peers {
-                    frames.put(&FrameKey::Remote(peer.peer.clone()), views::bars(Resolution::new(64, 36)));
+                    frames.put(&FrameKey::Remote(peer.peer.clone()), picture.clone());
                 }
             }
         });
@@ -55,4 +55,27 @@ fn main() -> anyhow::Result<()> {
         }
     });
     ui::run(UiEngine { view, commands, frames, handovers: None, runtime: runtime.handle().clone() })
+}
+
+/// Somebody in front of something blue or brown.
+fn portrait(size: Resolution, blue: bool) -> VideoFrame {
+    let shape = size.width as f32 / size.height as f32;
+    views::picture(size, move |x, y| {
+        let (dx, far) = ((x - 0.5) * shape, |dx: f32, dy: f32| (dx * dx + dy * dy).sqrt());
+        let face = far(dx / 0.78, y - 0.45) < 0.2;
+        let hair = far(dx / 0.85, y - 0.40) < 0.24;
+        let body = far(dx / 1.5, (y - 1.1) / 1.05) < 0.38;
+        let neck = dx.abs() < 0.085 && y > 0.5 && y < 0.85;
+        let light = [(-0.62, 0.25, 0.1), (0.6, 0.3, 0.12), (0.66, 0.75, 0.08), (-0.5, 0.72, 0.07)];
+        let glow: f32 =
+            light.iter().map(|(lx, ly, r)| if far(dx - lx, y - ly) < *r { 0.16 } else { 0.0 }).sum();
+        match (face || neck, hair, body, blue) {
+            (true, ..) => [0.68 - 0.1 * y, 0.40, 0.62],
+            (false, true, ..) => [0.13, 0.48, 0.53],
+            (_, _, true, true) => [0.40, 0.62, 0.40],
+            (_, _, true, false) => [0.42, 0.42, 0.68],
+            (.., true) => [0.30 - 0.16 * y + glow, 0.58, 0.46],
+            (.., false) => [0.32 - 0.14 * y + glow, 0.44, 0.55],
+        }
+    })
 }

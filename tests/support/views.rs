@@ -49,7 +49,7 @@ fn end(kind: CandidateType, address: &str) -> PairEnd {
 /// Somebody who is connected, seen and heard.
 pub fn connected(name: &str) -> PeerView {
     PeerView {
-        peer: peer(name),
+        peer: peer(&name.replace(' ', "-")),
         name: name.to_owned(),
         media: MediaState { microphone: true, camera: true },
         away: false,
@@ -218,28 +218,5 @@ pub fn bars(size: Resolution) -> VideoFrame {
         let (g, r, b) = (bit(4), bit(2), bit(1));
         let y = 0.299 * r + 0.587 * g + 0.114 * b;
         [y, 0.5 + (b - y) / 1.772, 0.5 + (r - y) / 1.402]
-    })
-}
-
-/// Somebody in front of something blue or brown.
-pub fn portrait(size: Resolution, blue: bool) -> VideoFrame {
-    let shape = size.width as f32 / size.height as f32;
-    picture(size, move |x, y| {
-        let (dx, far) = ((x - 0.5) * shape, |dx: f32, dy: f32| (dx * dx + dy * dy).sqrt());
-        let face = far(dx / 0.78, y - 0.45) < 0.2;
-        let hair = far(dx / 0.85, y - 0.40) < 0.24;
-        let body = far(dx / 1.5, (y - 1.1) / 1.05) < 0.38;
-        let neck = dx.abs() < 0.085 && y > 0.5 && y < 0.85;
-        let light = [(-0.62, 0.25, 0.1), (0.6, 0.3, 0.12), (0.66, 0.75, 0.08), (-0.5, 0.72, 0.07)];
-        let glow: f32 =
-            light.iter().map(|(lx, ly, r)| if far(dx - lx, y - ly) < *r { 0.16 } else { 0.0 }).sum();
-        match (face || neck, hair, body, blue) {
-            (true, ..) => [0.68 - 0.1 * y, 0.40, 0.62],
-            (false, true, ..) => [0.13, 0.48, 0.53],
-            (_, _, true, true) => [0.40, 0.62, 0.40],
-            (_, _, true, false) => [0.42, 0.42, 0.68],
-            (.., true) => [0.30 - 0.16 * y + glow, 0.58, 0.46],
-            (.., false) => [0.32 - 0.14 * y + glow, 0.44, 0.55],
-        }
     })
 }
