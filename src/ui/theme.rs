@@ -123,7 +123,7 @@ const LIGHT: Tokens = Tokens {
     accent: hex(0x3f63e6),
     accent_hover: hex(0x2f52d2),
     on_accent: hex(0xffffff),
-    good: hex(0x0f7d4d),
+    good: hex(0x0b7045),
     good_back: hex(0xd8f3e5),
     warn: hex(0x8a5a00),
     warn_back: hex(0xfcefcf),
@@ -205,6 +205,11 @@ pub fn font(size: f32) -> FontId {
 /// The font of text with weight at a size in points.
 pub fn strong(size: f32) -> FontId {
     FontId::new(size, FontFamily::Name("strong".into()))
+}
+
+/// The frame of what asks or is set on top of a screen.
+pub fn dialog(ui: &egui::Ui) -> egui::Frame {
+    egui::Frame::window(ui.style()).inner_margin(Margin::same(space::L as i8))
 }
 
 fn fonts() -> FontDefinitions {

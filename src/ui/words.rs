@@ -101,6 +101,7 @@ words! {
     TheyAreAway = "{} has lost the server; the call goes on.",
     MutedButSpeaking = "You are muted",
     WouldLikeToJoin = "{} would like to join",
+    WantsIn = "would like to join",
     MoreVisitors = "{} more waiting",
     Accept = "Accept",
     Decline = "Decline",

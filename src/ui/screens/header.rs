@@ -91,7 +91,7 @@ fn title(ui: &Ui, row: Rect, model: &UiModel, until: f32) -> f32 {
         Align2::CENTER_CENTER,
         Icon::VIDEO_CAMERA.char(),
         icons::font(Weight::Fill, 17.0),
-        t.on_accent,
+        t.on_overlay,
     );
     let name = match model.view.peers.as_slice() {
         [] => Word::AppName.text().to_owned(),

@@ -19,7 +19,7 @@ use crate::ui::words::Word;
 pub fn show(ui: &Ui, model: &mut UiModel, actions: &mut Vec<UiAction>) {
     let Some(mut draft) = model.draft.clone() else { return };
     let window = ui.ctx().content_rect();
-    let modal = Modal::new(Id::unique("settings")).show(ui.ctx(), |ui| {
+    let modal = Modal::new(Id::unique("settings")).frame(theme::dialog(ui)).show(ui.ctx(), |ui| {
         ui.set_width((window.width() - 80.0).min(460.0));
         ui.horizontal(|ui| {
             ui.label(RichText::new(Word::Settings.text()).font(theme::strong(size::TITLE - 4.0)));
@@ -29,7 +29,9 @@ pub fn show(ui: &Ui, model: &mut UiModel, actions: &mut Vec<UiAction>) {
                 actions.push(UiAction::ToggleSettings);
             }
         });
-        ScrollArea::vertical().max_height(window.height() - 130.0).show(ui, |ui| {
+        let height = window.height() - 130.0;
+        // A scroll area in a window that fits itself to its content would else stay as small as it can.
+        ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
             ui.set_width(ui.available_width() - space::S);
             if body(ui, model, &mut draft, actions) {
                 actions.push(UiAction::Command(Command::SaveSettings(Box::new(draft.clone()))));

@@ -47,10 +47,14 @@ pub fn show(
         (true, _, _) => (everybody, Who::Me),
     };
     let radius = if model.full_screen { 0 } else { size::RADIUS_CARD };
+    let mut seen = place;
     for (who, rect) in large.iter().zip(fit::grid(large.len(), place, vec2(16.0, 9.0), space::M)) {
-        tile(ui, *who, rect, (radius, Looks::Large), model, screen, actions);
+        seen = tile(ui, *who, rect, (radius, Looks::Large), model, screen, actions);
     }
-    small_tile(ui, place, gap, small, in_call && large.len() == 1, model, screen, actions);
+    // The small picture lies on the large one, unless that leaves most of the stage free.
+    let one = large.len() == 1;
+    let room = if one && !model.full_screen && seen.width() > 0.7 * place.width() { seen } else { place };
+    small_tile(ui, room, gap, small, in_call && one, model, screen, actions);
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -164,7 +168,8 @@ fn connection(
     ui.painter().rect_filled(pill, pill.height() / 2.0, t.overlay);
     text::place(ui.painter(), galley, pill.center(), Align2::CENTER_CENTER);
     let id = format!("phase {}", peer.peer);
-    text::status(ui, pill, &id, word.text());
+    // With the name, since the badge above says the same of the whole call.
+    text::status(ui, pill, &id, &format!("{}: {}", name_of(peer), word.text()));
     if peer.phase == PeerPhase::Failed && looks == Looks::Large {
         let rect = Rect::from_center_size(at + vec2(0.0, 52.0), vec2(120.0, 38.0));
         let id = format!("again {}", peer.peer);

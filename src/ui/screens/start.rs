@@ -25,6 +25,9 @@ const LONGEST_NAME: usize = 48;
 /// Longer than every link; what is longer still is cut and refused in words.
 pub const LONGEST_LINK: usize = 4096;
 
+/// From this width on the pickers stand beside each other.
+const SIDE_BY_SIDE: f32 = 560.0;
+
 /// Draws it.
 pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen, actions: &mut Vec<UiAction>) {
     let area = ui.max_rect();
@@ -51,7 +54,8 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen, actions: &mut
 
 /// About how high the taller column is, to put both in the middle.
 fn content_height(left_width: f32) -> f32 {
-    left_width * 9.0 / 16.0 + 130.0
+    let pickers = if left_width >= SIDE_BY_SIDE { 90.0 } else { 186.0 };
+    left_width * 9.0 / 16.0 + pickers
 }
 
 fn devices(ui: &mut Ui, model: &UiModel, screen: &mut Screen, actions: &mut Vec<UiAction>) {
@@ -70,9 +74,8 @@ fn devices(ui: &mut Ui, model: &UiModel, screen: &mut Screen, actions: &mut Vec<
         (picker::MICROPHONE, &list.microphones, &settings.microphone),
         (picker::SPEAKER, &list.speakers, &settings.speaker),
     ];
-    let side_by_side = width >= 560.0;
-    let test =
-        IconButton::new(Icon::SPEAKER_HIGH, Word::TestSpeaker.text()).size(size::CONTROL, size::CONTROL);
+    let side_by_side = width >= SIDE_BY_SIDE;
+    let test = IconButton::new(Icon::SPEAKER_HIGH, Word::TestSpeaker.text()).beside_field();
     let all = width - size::CONTROL - space::S;
     let each = if side_by_side { (all - 2.0 * space::S) / 3.0 } else { width };
     let layout = if side_by_side { Layout::left_to_right(Align::Min) } else { Layout::top_down(Align::Min) };
@@ -120,12 +123,14 @@ fn preview(ui: &mut Ui, model: &UiModel, screen: &mut Screen, actions: &mut Vec<
         Word::Preview.text()
     } else {
         let words = camera_words(camera);
-        let center = rect.center() - vec2(0.0, rect.height() * 0.12);
-        avatar::paint(ui.painter(), t, center, (rect.height() * 0.16).min(56.0), &model.name);
+        // Above the buttons.
+        let room = rect.with_max_y(rect.bottom() - size::ROUND - space::L);
+        let radius = (room.height() * 0.24).min(56.0);
+        let center = room.center() - vec2(0.0, radius * 0.5);
+        avatar::paint(ui.painter(), t, center, radius, &model.name);
         let galley =
             text::paragraph(ui.painter(), words, theme::font(size::BODY), t.soft, rect.width() - 32.0);
-        let at = pos2(rect.center().x, center.y + (rect.height() * 0.16).min(56.0) + space::S);
-        ui.painter().galley(at, galley, t.soft);
+        ui.painter().galley(pos2(rect.center().x, center.y + radius + space::S), galley, t.soft);
         words
     };
     text::status(ui, rect, "preview", words);
@@ -182,7 +187,10 @@ pub fn camera_button(model: &UiModel) -> (IconButton<'static>, Command) {
 /// A caption above a field.
 fn caption(ui: &mut Ui, word: Word) {
     let soft = theme::tokens(ui.ctx()).soft;
-    ui.label(RichText::new(word.text()).size(size::SMALL).color(soft));
+    // Painted only: the field itself carries the name for screen readers.
+    let galley = text::line(ui.painter(), word.text(), theme::font(size::SMALL), soft, ui.available_width());
+    let (rect, _) = ui.allocate_exact_size(galley.size(), Sense::hover());
+    text::place(ui.painter(), galley, rect.left_top(), Align2::LEFT_TOP);
 }
 
 fn ways(ui: &mut Ui, model: &mut UiModel, actions: &mut Vec<UiAction>) {
@@ -222,8 +230,7 @@ fn ways(ui: &mut Ui, model: &mut UiModel, actions: &mut Vec<UiAction>) {
         if link.lost_focus() && ui.input(|input| input.key_pressed(eframe::egui::Key::Enter)) {
             actions.push(UiAction::JoinTyped);
         }
-        let paste =
-            IconButton::new(Icon::CLIPBOARD, Word::PasteLink.text()).size(size::CONTROL, size::CONTROL);
+        let paste = IconButton::new(Icon::CLIPBOARD, Word::PasteLink.text()).beside_field();
         if paste.show(ui).clicked() {
             actions.push(UiAction::Paste);
         }

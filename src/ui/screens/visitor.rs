@@ -12,13 +12,23 @@ use crate::ui::widgets::button::{Kind, TextButton};
 use crate::ui::widgets::{avatar, text};
 use crate::ui::words::Word;
 
+/// How high the card is.
+const HEIGHT: f32 = 72.0;
+
+/// What is left of `stage` below the card, if there is one.
+pub fn below(stage: Rect, model: &UiModel) -> Rect {
+    if model.view.visitors.is_empty() { stage } else { stage.with_min_y(stage.top() + HEIGHT + space::M) }
+}
+
 /// Shows the first of those who knock, at the top of `stage`.
 pub fn show(ui: &mut Ui, stage: Rect, model: &UiModel, actions: &mut Vec<UiAction>) {
     let Some(visitor) = model.view.visitors.first() else { return };
     let t = theme::tokens(ui.ctx());
-    let width = (stage.width() - 2.0 * space::L).min(460.0);
-    let card =
-        Rect::from_min_size(pos2(stage.center().x - width / 2.0, stage.top() + space::M), vec2(width, 72.0));
+    let width = (stage.width() - 2.0 * space::L).min(480.0);
+    let card = Rect::from_min_size(
+        pos2(stage.center().x - width / 2.0, stage.top() + space::M),
+        vec2(width, HEIGHT),
+    );
     // Nothing below the card is clicked through it.
     ui.interact(card, Id::unique("visitor card"), Sense::click_and_drag());
     let radius = CornerRadius::same(size::RADIUS_CARD);
@@ -38,21 +48,20 @@ pub fn show(ui: &mut Ui, stage: Rect, model: &UiModel, actions: &mut Vec<UiActio
     let words = Word::WouldLikeToJoin.with(name);
     let left = card.left() + 68.0;
     let room = decline_rect.left() - space::M - left;
-    let more = model.view.visitors.len() - 1;
-    let lift = if more > 0 { 9.0 } else { 0.0 };
-    let galley = text::line(ui.painter(), &words, theme::strong(size::BODY), t.text, room);
-    text::place(ui.painter(), galley, pos2(left, card.center().y - lift), Align2::LEFT_CENTER);
+    let strong = text::line(ui.painter(), name, theme::strong(size::BODY + 1.0), t.text, room);
+    text::place(ui.painter(), strong, pos2(left, card.center().y - 10.0), Align2::LEFT_CENTER);
+    let asks = match model.view.visitors.len() - 1 {
+        0 => Word::WantsIn.text().to_owned(),
+        more => format!("{} \u{b7} {}", Word::WantsIn.text(), Word::MoreVisitors.with(&more.to_string())),
+    };
+    let soft = text::line(ui.painter(), &asks, theme::font(size::BODY), t.soft, room);
+    text::place(ui.painter(), soft, pos2(left, card.center().y + 11.0), Align2::LEFT_CENTER);
     text::status(
         ui,
         Rect::from_min_max(pos2(left, card.top()), pos2(left + room, card.bottom())),
         "visitor",
         &words,
     );
-    if more > 0 {
-        let words = Word::MoreVisitors.with(&more.to_string());
-        let galley = text::line(ui.painter(), &words, theme::font(size::SMALL), t.soft, room);
-        text::place(ui.painter(), galley, pos2(left, card.center().y + 11.0), Align2::LEFT_CENTER);
-    }
     if decline.show_in(ui, "decline", decline_rect).clicked() {
         actions.push(UiAction::Command(Command::Decline(visitor.peer.clone())));
     }
@@ -66,7 +75,7 @@ pub fn switch(ui: &Ui, model: &UiModel, actions: &mut Vec<UiAction>) {
     if model.asks_switch.is_none() {
         return;
     }
-    let modal = Modal::new(Id::unique("switch")).show(ui.ctx(), |ui| {
+    let modal = Modal::new(Id::unique("switch")).frame(theme::dialog(ui)).show(ui.ctx(), |ui| {
         ui.set_width(360.0);
         ui.add_space(space::S);
         ui.label(RichText::new(Word::JoinOther.text()).font(theme::strong(size::HEADING)));

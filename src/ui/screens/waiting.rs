@@ -4,7 +4,7 @@ use eframe::egui::{
     Align2, CornerRadius, FontFamily, FontId, Rect, Spinner, Stroke, StrokeKind, Ui, pos2, vec2,
 };
 
-use super::header;
+use super::{header, visitor};
 use crate::engine::command::Command;
 use crate::engine::view::{CallPhase, CallView};
 use crate::ui::action::UiAction;
@@ -34,6 +34,7 @@ pub fn show(ui: &mut Ui, place: Rect, model: &UiModel, actions: &mut Vec<UiActio
     let (title, hint) = words(&model.view);
     let invite = model.view.invite.as_ref().filter(|_| model.view.phase == CallPhase::Waiting);
     let height = if invite.is_some() { 168.0 } else { 110.0 };
+    let place = visitor::below(place, model);
     let center = place.center().x;
     // A little above the middle: the small picture lies at the bottom.
     let mut y = (place.center().y - height / 2.0 - place.height() * 0.07).max(place.top() + space::M);

@@ -45,13 +45,14 @@ pub struct IconButton<'a> {
     tip: Option<&'a str>,
     kind: Kind,
     size: Vec2,
+    radius: Option<u8>,
 }
 
 impl<'a> IconButton<'a> {
     /// A round button of the usual size; `name` is for screen readers and, unless there is another
     /// tip, for the tooltip.
     pub const fn new(icon: Icon, name: &'a str) -> Self {
-        Self { icon, name, tip: None, kind: Kind::Plain, size: Vec2::splat(size::ROUND) }
+        Self { icon, name, tip: None, kind: Kind::Plain, size: Vec2::splat(size::ROUND), radius: None }
     }
 
     /// What it is for.
@@ -74,6 +75,11 @@ impl<'a> IconButton<'a> {
         self.size(size::ROUND_SMALL, size::ROUND_SMALL)
     }
 
+    /// As high as a field, beside which it stands, with the same corners.
+    pub const fn beside_field(self) -> Self {
+        Self { radius: Some(size::RADIUS), ..self.size(size::CONTROL, size::CONTROL) }
+    }
+
     /// Where the layout puts it.
     pub fn show(self, ui: &mut Ui) -> Response {
         let (rect, response) = ui.allocate_exact_size(self.size, Sense::click());
@@ -91,10 +97,14 @@ impl<'a> IconButton<'a> {
         response.widget_info(|| WidgetInfo::labeled(Role::Button, ui.is_enabled(), self.name));
         let t = theme::tokens(ui.ctx());
         let (rest, hover, front) = self.kind.colors(t);
-        let radius = (rect.height() / 2.0) as u8;
+        let radius = self.radius.unwrap_or((rect.height() / 2.0) as u8);
         ground(ui, rect, &response, radius, (rest, hover));
         let front = if self.kind == Kind::Quiet && response.hovered() { t.text } else { front };
-        let font = icons::font(Weight::Fill, (rect.height() * 0.46).round());
+        let (weight, share) = match self.kind {
+            Kind::Quiet => (Weight::Line, 0.58),
+            Kind::Plain | Kind::Primary | Kind::Danger | Kind::Overlay => (Weight::Fill, 0.46),
+        };
+        let font = icons::font(weight, (rect.height() * share).round());
         ui.painter().text(rect.center(), Align2::CENTER_CENTER, self.icon.char(), font, front);
         response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(self.tip.unwrap_or(self.name))
     }
@@ -169,7 +179,7 @@ impl<'a> TextButton<'a> {
         let left = rect.center().x - (icon + galley.size().x) / 2.0;
         if let Some(symbol) = self.icon {
             let at = pos2(left, rect.center().y);
-            let font = icons::font(Weight::Fill, 18.0);
+            let font = icons::font(Weight::Line, 18.0);
             ui.painter().text(at, Align2::LEFT_CENTER, symbol.char(), font, front);
         }
         text::place(ui.painter(), galley, pos2(left + icon, rect.center().y), Align2::LEFT_CENTER);

@@ -27,7 +27,7 @@ pub fn text_field(
             .char_limit(limit)
             .margin(margin)
             .align(egui::Align2::LEFT_CENTER)
-            .desired_width(width - margin.sum().x)
+            .desired_width(width)
             .frame(
                 Frame::NONE.fill(t.well).corner_radius(CornerRadius::same(size::RADIUS)).inner_margin(margin),
             ),
