@@ -55,11 +55,16 @@ mod device {
         }
     }
 
-    /// A device that is not there any more is no reason to have none.
+    /// A device that is not there any more is no reason to have none. What goes while it is being
+    /// opened, or is only a name of the sound system with nothing behind it, was never there.
     fn or_default<T>(
         id: Option<&str>,
         open: impl Fn(Option<&str>) -> Result<T, DeviceError>,
     ) -> Result<T, DeviceError> {
+        let open = |id| match open(id) {
+            Err(DeviceError::Gone(name)) => Err(DeviceError::NotFound(name)),
+            result => result,
+        };
         match (open(id), id) {
             (Err(DeviceError::NotFound(_)), Some(_)) => open(None),
             (result, _) => result,
