@@ -26,7 +26,7 @@ use crate::link::Link;
 use crate::media::sounds::Sound;
 use crate::rtc::mesh::{Mesh, Options};
 use crate::rtc::stats::Report;
-use crate::rtc::{IcePolicy, Transport, TransportConfig, TransportEvent};
+use crate::rtc::{IcePolicy, PeerPhase, Transport, TransportConfig, TransportEvent};
 use crate::server_url::ServerUrl;
 use crate::signaling::{self, SignalEvent, SignalingHandle};
 
@@ -301,6 +301,7 @@ impl Actor {
             TransportEvent::TrackAdded { peer, kind, packets } => self.media.add_track(&peer, kind, packets),
             TransportEvent::SenderReport { peer, report } => self.media.on_sender_report(&peer, report),
             TransportEvent::KeyframeWanted { .. } => self.media.send_keyframe(),
+            TransportEvent::Phase { phase: PeerPhase::Connected, .. } => self.media.connected(),
             TransportEvent::Stats { peer, report } => self.on_stats(&peer, report),
             TransportEvent::Signal { .. }
             | TransportEvent::Phase { .. }

@@ -232,6 +232,10 @@ pub struct MediaSession {
     events: mpsc::Sender<MediaEvent>,
     outlet: Arc<ArcSwapOption<MediaSender>>,
     demand: Demand,
+    /// A participant can be reached.
+    connected: bool,
+    /// The path carries more than sound.
+    room_for_picture: bool,
     camera: Slot,
     capture: Option<Capture>,
     captured: Arc<Latest<VideoFrame>>,
@@ -257,6 +261,8 @@ impl MediaSession {
             events,
             outlet: Arc::default(),
             demand: Demand::default(),
+            connected: false,
+            room_for_picture: true,
             capture: None,
             captured: Arc::default(),
             video_send: None,
@@ -289,8 +295,22 @@ impl MediaSession {
         self.outlet.store(Some(Arc::new(outlet)));
         self.demand.call = true;
         self.follow_demand();
-        if let Some(send) = &self.video_send {
+    }
+
+    /// A participant can be reached now: the picture goes out, beginning with a key frame of the
+    /// newest one. Before that it would go nowhere.
+    pub fn connected(&mut self) {
+        self.connected = true;
+        self.gate_picture();
+    }
+
+    /// Sends the picture or holds it.
+    fn gate_picture(&self) {
+        let Some(send) = &self.video_send else { return };
+        if self.connected && self.room_for_picture && self.camera.state.is_on() {
             send.resume();
+        } else {
+            send.pause();
         }
     }
 
@@ -298,9 +318,9 @@ impl MediaSession {
     pub fn stop(&mut self) {
         self.outlet.store(None);
         self.demand.call = false;
-        if let Some(send) = &self.video_send {
-            send.pause();
-        }
+        self.connected = false;
+        self.room_for_picture = true;
+        self.gate_picture();
         let peers: Vec<PeerId> = self.remotes.keys().cloned().collect();
         for peer in peers {
             self.remove_peer(&peer);
@@ -346,9 +366,7 @@ impl MediaSession {
         self.camera.close(state);
         self.capture = None;
         self.frames.remove(&FrameKey::Local);
-        if let (Some(send), false) = (&self.video_send, self.demand.call) {
-            send.pause();
-        }
+        self.gate_picture();
         if !self.demand.any() {
             self.video_send = None;
         }
@@ -361,10 +379,8 @@ impl MediaSession {
         self.captured = Arc::new(Latest::new());
         match VideoSend::spawn(Arc::clone(&self.captured), self.sink()) {
             Ok(send) => {
-                if !self.demand.call {
-                    send.pause();
-                }
                 self.video_send = Some(send);
+                self.gate_picture();
             }
             Err(error) => tracing::error!(%error, "the video encoder cannot start"),
         }
@@ -423,10 +439,8 @@ impl MediaSession {
                 return None;
             }
         }
-        if let (Some(send), true) = (&self.video_send, self.demand.call) {
-            send.resume();
-        }
         self.camera.state = DeviceState::On { name: name.clone() };
+        self.gate_picture();
         replaced(DeviceKind::Camera, &mut self.camera, name)
     }
 
@@ -673,18 +687,12 @@ impl MediaSession {
     // ---- encoders ----
 
     /// New targets for both encoders; `None`: no picture is sent.
-    pub fn encode(&self, video: Option<EncoderTarget>, audio: Bitrate, loss: f32) {
-        if let Some(send) = &self.video_send {
-            match video {
-                Some(target) => {
-                    send.set_target(target);
-                    if self.demand.call && self.camera.switch.is_on() {
-                        send.resume();
-                    }
-                }
-                None => send.pause(),
-            }
+    pub fn encode(&mut self, video: Option<EncoderTarget>, audio: Bitrate, loss: f32) {
+        if let (Some(send), Some(target)) = (&self.video_send, video) {
+            send.set_target(target);
         }
+        self.room_for_picture = video.is_some();
+        self.gate_picture();
         if let Some(send) = &self.audio_send {
             send.set_bitrate(audio);
             send.set_expected_loss(loss);

@@ -364,10 +364,14 @@ impl Peer {
     }
 
     async fn configure(&mut self, config: TransportConfig) {
-        let servers =
-            config.ice_servers != self.config.ice_servers || config.ice_policy != self.config.ice_policy;
+        // Fresh credentials for the same servers change nothing about what was gathered; they are for
+        // the next connection or restart.
+        let urls = |config: &TransportConfig| -> Vec<String> {
+            config.ice_servers.iter().flat_map(|server| server.urls.clone()).collect()
+        };
+        let other = urls(&config) != urls(&self.config) || config.ice_policy != self.config.ice_policy;
         self.config = config;
-        if !servers {
+        if !other {
             return;
         }
         let Some(live) = &self.live else { return };
@@ -401,6 +405,10 @@ impl Peer {
             self.negotiation.abandon();
             return;
         };
+        if restart == Restart::Ice {
+            // Credentials may be newer than the connection. A failure shows in the offer that follows.
+            live.connection.configure(&self.config.ice_servers, self.config.ice_policy).await.ok();
+        }
         match live.connection.offer(restart).await {
             Ok(()) => self.gather_into(DescriptionKind::Offer, OFFER_WAIT).await,
             Err(error) => {
