@@ -188,7 +188,7 @@ fn wrong_arguments_a_missing_server_and_a_missing_room_each_have_their_exit_code
     let server = Server::start(folder.path());
     let url = server.url();
     let cases: [(&str, &[&str], i32, &str); 7] = [
-        ("http//nowhere", &[], 2, "http//nowhere"),
+        ("ftp://nowhere", &[], 2, "ftp"),
         (&url, &["--size", "99999x3"], 2, "99999x3"),
         (&url, &["--turn", "turn:127.0.0.1:1"], 2, "--turn-user"),
         (&url, &["--tls-ca", "/does/not/exist.pem"], 2, "/does/not/exist.pem"),

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::clock;
 use crate::media::frame::VideoFrame;
 
 /// Lines and pictures waiting for the disk. When it is full the newest is dropped and counted: a
@@ -18,7 +19,7 @@ const QUEUE: usize = 4096;
 /// Dumped pictures waiting for the disk, at most; each is 1.4 MB at 720p.
 const PICTURES: u64 = 8;
 
-/// How long lines may stay in memory while nothing new comes.
+/// How long lines may stay in memory.
 const FLUSH: Duration = Duration::from_millis(200);
 
 /// Which file a line belongs to.
@@ -123,6 +124,7 @@ impl Files {
     }
 
     fn write_all(mut self, entries: &Receiver<Entry>, pictures: &AtomicU64) -> io::Result<()> {
+        let mut flushed = clock::now();
         loop {
             match entries.recv_timeout(FLUSH) {
                 Ok(Entry::Line(file, line)) => self.write_line(file, &line)?,
@@ -130,8 +132,13 @@ impl Files {
                     pictures.fetch_sub(1, Ordering::Relaxed);
                     self.write_picture(&name, &frame)?;
                 }
-                Err(RecvTimeoutError::Timeout) => self.flush()?,
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.flush(),
+            }
+            let now = clock::now();
+            if now.saturating_duration_since(flushed) >= FLUSH {
+                self.flush()?;
+                flushed = now;
             }
         }
     }
@@ -147,7 +154,10 @@ impl Files {
             LogFile::Rendered => &mut self.rendered,
             LogFile::Stats => &mut self.stats,
         };
-        writer.as_mut().map_or(Ok(()), |writer| writeln!(writer, "{line}"))
+        let Some(writer) = writer.as_mut() else { return Ok(()) };
+        writeln!(writer, "{line}")?;
+        // Whoever waits for an event reads the file.
+        if file == LogFile::Events { writer.flush() } else { Ok(()) }
     }
 
     fn write_picture(&self, name: &str, frame: &VideoFrame) -> io::Result<()> {
