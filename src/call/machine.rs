@@ -220,6 +220,10 @@ impl CallMachine {
             let behind = now.saturating_duration_since(at).as_secs();
             self.next_second = Some(at + Duration::from_secs(behind + 1));
             self.dirty = true;
+            // There may have been room for a picture for long enough now; no estimate need say so.
+            if self.adapter.is_paused() {
+                self.encode(now, out);
+            }
         }
     }
 

@@ -48,9 +48,16 @@ pub const MOST: Bitrate = Bitrate::from_kbps(6_000);
 /// deeply queued.
 const SILENCE: Duration = Duration::from_millis(1_000);
 
+/// After this many of those in a row it was no queue that held the feedback back, but an outage:
+/// what answers afterwards is another path, or the same one with nothing left in it.
+const OUTAGE: u32 = 2;
+
 /// Estimates one path. See the module.
 #[derive(Debug)]
 pub struct PathEstimator {
+    most: Bitrate,
+    /// The target before the silence that lasts, and how often it was acted on.
+    silence: Option<(Bitrate, u32)>,
     rate: AcknowledgedRate,
     peak: Peak,
     delay: DelayDetector,
@@ -67,16 +74,38 @@ impl PathEstimator {
     /// Starts at [`START`] and stays below `most` (or [`MOST`]).
     pub fn new(most: Option<Bitrate>) -> Self {
         let most = most.unwrap_or(MOST).max(LEAST);
+        Self::starting_at(START.min(most), most)
+    }
+
+    fn starting_at(start: Bitrate, most: Bitrate) -> Self {
         Self {
+            most,
+            silence: None,
             rate: AcknowledgedRate::default(),
             peak: Peak::default(),
             delay: DelayDetector::default(),
             loss: LossWindow::default(),
-            control: Control::new(START.min(most), LEAST, most),
+            control: Control::new(start, LEAST, most),
             round_trip: Duration::from_millis(100),
             heard: None,
             unanswered: None,
         }
+    }
+}
+
+impl PathEstimator {
+    /// Begins anew after an outage, with what was there before it or the usual start; says so.
+    fn end_silence(&mut self, packets: &[PacketFate]) -> bool {
+        if packets.iter().all(|packet| packet.arrived_at.is_none()) {
+            return false;
+        }
+        let Some((before, times)) = self.silence.take() else { return false };
+        let outage = times >= OUTAGE;
+        if outage {
+            let round_trip = self.round_trip;
+            *self = Self { round_trip, ..Self::starting_at(before.min(START), self.most) };
+        }
+        outage
     }
 }
 
@@ -89,10 +118,14 @@ impl Estimator for PathEstimator {
         if packets.is_empty() {
             return;
         }
+        let outage = self.end_silence(packets);
         self.heard = Some(now);
         self.unanswered = None;
         for packet in packets {
-            self.loss.on_packet(packet.arrived_at.is_some());
+            // What was lost in an outage says nothing about the path after it.
+            if !outage || packet.arrived_at.is_some() {
+                self.loss.on_packet(packet.arrived_at.is_some());
+            }
             if let Some(arrived) = packet.arrived_at {
                 self.rate.on_packet(arrived, packet.size);
                 self.delay.on_packet(packet.sent_at, arrived, packet.size);
@@ -121,6 +154,8 @@ impl Estimator for PathEstimator {
 
     fn handle_timeout(&mut self, now: Instant) {
         if self.poll_timeout().is_some_and(|at| at <= now) {
+            let (_, times) = self.silence.get_or_insert((self.control.target(), 0));
+            *times += 1;
             self.control.on_silence(now);
             self.heard = Some(now);
             self.unanswered = Some(now);
@@ -172,6 +207,27 @@ mod tests {
             assert!(estimator.target() < before);
             assert!(estimator.poll_timeout().unwrap() > at);
         }
+    }
+
+    #[test]
+    fn after_an_outage_the_path_is_worth_what_it_was_at_the_start() {
+        let start = crate::clock::now() + Duration::from_secs(3_600);
+        let mut estimator = PathEstimator::new(None);
+        let fate = |sequence, arrived_at| PacketFate { sequence, size: 1_200, sent_at: start, arrived_at };
+        estimator.on_sent(start, 1_200);
+        estimator.on_feedback(start + Duration::from_millis(50), &[fate(1, Some(Duration::ZERO))]);
+        estimator.on_sent(start + Duration::from_millis(60), 1_200);
+        for _ in 0..5 {
+            let at = estimator.poll_timeout().unwrap();
+            estimator.handle_timeout(at);
+        }
+        assert!(estimator.target() < START.scaled(0.1));
+        let later = Duration::from_secs(9);
+        let lost: Vec<PacketFate> = (2..60).map(|sequence| fate(sequence, None)).collect();
+        estimator.on_feedback(start + later, &lost);
+        assert!(estimator.target() < START.scaled(0.1), "nothing has arrived yet");
+        estimator.on_feedback(start + later, &[fate(60, Some(later))]);
+        assert_eq!(estimator.target(), START);
     }
 
     proptest! {
