@@ -111,7 +111,7 @@ pub enum DescriptionKind {
 }
 
 /// W3C `RTCIceConnectionState`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the W3C names")]
 pub enum IceState {
@@ -126,7 +126,7 @@ pub enum IceState {
 }
 
 /// W3C `RTCDtlsTransportState`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the W3C names")]
 pub enum DtlsState {
@@ -139,7 +139,7 @@ pub enum DtlsState {
 }
 
 /// W3C `RTCIceCandidateType`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the W3C names")]
 pub enum CandidateType {
@@ -150,7 +150,7 @@ pub enum CandidateType {
 }
 
 /// One end of the selected candidate pair.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PairEnd {
     /// Host, server-reflexive, peer-reflexive or relayed.
@@ -159,7 +159,7 @@ pub struct PairEnd {
     /// `udp` or `tcp`: what the other side sees.
     pub protocol: String,
     /// How we reach our relay: `udp`, `tcp` or `tls`; only on our own relayed candidate.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay_protocol: Option<String>,
     /// IP address.
     pub address: String,
@@ -168,7 +168,7 @@ pub struct PairEnd {
 }
 
 /// The path in use.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SelectedPair {
     /// Our end.
     pub local: PairEnd,
@@ -182,7 +182,8 @@ pub struct SelectedPair {
 ///  Connecting ──▶ Connected ──▶ Reconnecting ──▶ Connected
 ///       └───────────┴───────────────┴──▶ Failed ──▶ (restart) Connecting
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PeerPhase {
     /// No path yet.
     Connecting,

@@ -1,17 +1,17 @@
 //! The dictionaries of W3C webrtc-stats, with the members that we can tell the truth about.
 //!
 //! Names and units are those of the specification (section 8); a member that is not known is left
-//! out. Durations are seconds, timestamps milliseconds since the Unix epoch.
+//! out, and one that is missing when read has its zero. Durations are seconds, timestamps milliseconds since the Unix epoch.
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::media::encoded::TrackKind;
 use crate::rtc::{CandidateType, DtlsState};
 
 /// W3C `kind`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Sound.
@@ -31,7 +31,7 @@ impl From<TrackKind> for Kind {
 }
 
 /// W3C `RTCStatsIceCandidatePairState`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the W3C names")]
 pub enum PairState {
@@ -46,8 +46,8 @@ pub enum PairState {
 macro_rules! dictionary {
     ($(#[$about:meta])* $name:ident { $($required:ident: $type:ty,)* } optional { $($optional:ident: $inner:ty,)* }) => {
         $(#[$about])*
-        #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-        #[serde(rename_all = "camelCase")]
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(default, rename_all = "camelCase")]
         #[allow(missing_docs, reason = "the members are those of W3C webrtc-stats")]
         pub struct $name {
             pub id: String,
@@ -244,8 +244,8 @@ dictionary! {
         key_frames_encoded: u64,
         qp_sum: u64,
         total_encode_time: f64,
-        quality_limitation_reason: &'static str,
-        quality_limitation_durations: BTreeMap<&'static str, f64>,
+        quality_limitation_reason: String,
+        quality_limitation_durations: BTreeMap<String, f64>,
         quality_limitation_resolution_changes: u64,
         encoder_implementation: String,
         active: bool,

@@ -41,12 +41,12 @@ impl Report {
             stream.key_frames_encoded = Some(stats.key_frames_encoded);
             stream.qp_sum = Some(stats.qp_sum);
             stream.total_encode_time = seconds(stats.total_encode_time);
-            stream.quality_limitation_reason = Some(stats.quality_limitation.w3c());
+            stream.quality_limitation_reason = Some(stats.quality_limitation.w3c().to_owned());
             stream.quality_limitation_durations = Some(BTreeMap::from([
-                ("none", durations.none.as_secs_f64()),
-                ("cpu", durations.cpu.as_secs_f64()),
-                ("bandwidth", durations.bandwidth.as_secs_f64()),
-                ("other", 0.0),
+                ("none".to_owned(), durations.none.as_secs_f64()),
+                ("cpu".to_owned(), durations.cpu.as_secs_f64()),
+                ("bandwidth".to_owned(), durations.bandwidth.as_secs_f64()),
+                ("other".to_owned(), 0.0),
             ]));
             stream.quality_limitation_resolution_changes = Some(stats.quality_limitation_resolution_changes);
         }

@@ -15,7 +15,7 @@ pub mod quality;
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use dictionaries::{
     Candidate, CandidatePair, Certificate, Codec, InboundRtp, Kind, MediaPlayout, MediaSource, OutboundRtp,
@@ -30,7 +30,7 @@ use crate::units::Bitrate;
 const NTP_EPOCH: Duration = Duration::from_secs(2_208_988_800);
 
 /// One dictionary, with its W3C `type`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the W3C names")]
 #[allow(clippy::large_enum_variant, reason = "there are a few dozen, once a second")]
@@ -48,15 +48,18 @@ pub enum Entry {
     RemoteOutboundRtp(RemoteOutboundRtp),
     MediaSource(MediaSource),
     MediaPlayout(MediaPlayout),
+    /// Read from a file, of a type or with a content that this version does not know; kept as it is.
+    #[serde(untagged)]
+    Other(serde_json::Map<String, serde_json::Value>),
 }
 
 /// All dictionaries of one moment; a JSON array.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Report {
     /// The objects.
     pub entries: Vec<Entry>,
-    /// The moment, in milliseconds since the Unix epoch.
+    /// The moment, in milliseconds since the Unix epoch; not part of the array.
     #[serde(skip)]
     pub timestamp: f64,
 }
@@ -103,6 +106,8 @@ impl Report {
         remote_inbound, remote_inbound_mut, RemoteInboundRtp, RemoteInboundRtp;
         /// Received streams as the other side sends them.
         remote_outbound, remote_outbound_mut, RemoteOutboundRtp, RemoteOutboundRtp;
+        /// Our microphone and camera.
+        media_sources, media_sources_mut, MediaSource, MediaSource;
     }
 
     /// The pair in use.
@@ -306,5 +311,22 @@ pub(crate) mod tests {
         );
         assert_eq!(report.selected_pair().unwrap().available_outgoing_bitrate, Some(800_000.0));
         assert_eq!(report.pairs().next().unwrap().available_outgoing_bitrate, None);
+    }
+
+    #[test]
+    fn a_report_is_read_as_it_was_written_and_what_is_unknown_is_kept() {
+        let now = crate::clock::now();
+        let mut report = connection(now, &mut Accounts::default(), 10);
+        let text = serde_json::to_string(&report).unwrap();
+        report.timestamp = 0.0;
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+
+        let strange = r#"[{"type":"hologram","depth":3},{"type":"inbound-rtp","ssrc":"seven"},
+            {"type":"inbound-rtp","ssrc":7,"kind":"video","vendorOnly":1}]"#;
+        let read: Report = serde_json::from_str(strange).unwrap();
+        assert!(matches!(&read.entries[0], Entry::Other(raw) if raw["depth"] == 3));
+        assert!(matches!(&read.entries[1], Entry::Other(raw) if raw["ssrc"] == "seven"));
+        assert_eq!(read.inbound().map(|stream| stream.ssrc).collect::<Vec<_>>(), [7]);
+        assert!(serde_json::from_str::<Report>("[7]").is_err());
     }
 }
