@@ -15,6 +15,7 @@ pub mod accounting;
 pub mod bandwidth;
 pub mod engine;
 pub mod mesh;
+pub mod nat;
 pub mod negotiation;
 pub mod pacer;
 pub mod packetizer;

@@ -1,7 +1,8 @@
 //! The dictionaries of W3C webrtc-stats, with the members that we can tell the truth about.
 //!
 //! Names and units are those of the specification (section 8); a member that is not known is left
-//! out, and one that is missing when read has its zero. Durations are seconds, timestamps milliseconds since the Unix epoch.
+//! out, and one that is missing when read has its zero. Durations are seconds, timestamps
+//! milliseconds since the Unix epoch.
 
 use std::collections::BTreeMap;
 
@@ -44,19 +45,25 @@ pub enum PairState {
 }
 
 macro_rules! dictionary {
-    ($(#[$about:meta])* $name:ident { $($required:ident: $type:ty,)* } optional { $($optional:ident: $inner:ty,)* }) => {
+    (
+        $(#[$about:meta])*
+        $name:ident { $($(#[$note:meta])* $required:ident: $type:ty,)* }
+        optional { $($(#[$remark:meta])* $optional:ident: $inner:ty,)* }
+    ) => {
         $(#[$about])*
-        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-        #[serde(default, rename_all = "camelCase")]
-        #[allow(missing_docs, reason = "the members are those of W3C webrtc-stats")]
+        #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(rename_all = "camelCase", default)]
+        #[allow(missing_docs, reason = "the members are those of W3C webrtc-stats, or say it by their name")]
         pub struct $name {
             pub id: String,
             pub timestamp: f64,
-            $(pub $required: $type,)*
-            $(#[serde(skip_serializing_if = "Option::is_none")] pub $optional: Option<$inner>,)*
+            $($(#[$note])* pub $required: $type,)*
+            $($(#[$remark])* #[serde(skip_serializing_if = "Option::is_none")] pub $optional: Option<$inner>,)*
         }
     };
 }
+
+pub(super) use dictionary;
 
 dictionary! {
     /// `RTCPeerConnectionStats`.
@@ -132,6 +139,15 @@ dictionary! {
         last_packet_received_timestamp: f64,
         current_round_trip_time: f64,
         available_outgoing_bitrate: f64,
+        available_incoming_bitrate: f64,
+        packets_discarded_on_send: u64,
+        bytes_discarded_on_send: u64,
+        /// Ours: when a check or consent request last left.
+        last_request_timestamp: f64,
+        /// Ours: when one was last answered.
+        last_response_timestamp: f64,
+        /// Ours: what was last answered with an error, or why it was given up.
+        last_error: String,
     }
 }
 
@@ -311,4 +327,19 @@ dictionary! {
         total_playout_delay: f64,
         total_samples_count: u64,
     } optional {}
+}
+
+dictionary! {
+    /// `RTCDataChannelStats`.
+    DataChannel {
+        label: String,
+        protocol: String,
+        state: String,
+        messages_sent: u32,
+        bytes_sent: u64,
+        messages_received: u32,
+        bytes_received: u64,
+    } optional {
+        data_channel_identifier: u16,
+    }
 }

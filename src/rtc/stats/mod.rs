@@ -11,15 +11,21 @@
 
 pub mod dictionaries;
 mod media;
+pub mod own;
 pub mod quality;
 
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use dictionaries::{
-    Candidate, CandidatePair, Certificate, Codec, InboundRtp, Kind, MediaPlayout, MediaSource, OutboundRtp,
-    PairState, PeerConnection, RemoteInboundRtp, RemoteOutboundRtp, Transport,
+    Candidate, CandidatePair, Certificate, Codec, DataChannel, InboundRtp, Kind, MediaPlayout, MediaSource,
+    OutboundRtp, PairState, PeerConnection, RemoteInboundRtp, RemoteOutboundRtp, Transport,
+};
+pub use own::{
+    FailedStep, IceServer, InterfaceKind, Mark, NetworkInterface, ServerFailure, ServerTransport, Signaling,
+    SignalingState, Step, StunErrors, Timeline,
 };
 
 use super::accounting::{Accounts, Received, Sent};
@@ -29,7 +35,7 @@ use crate::units::Bitrate;
 /// Seconds from the NTP epoch (1900) to the Unix epoch (RFC 5905 figure 4).
 const NTP_EPOCH: Duration = Duration::from_secs(2_208_988_800);
 
-/// One dictionary, with its W3C `type`.
+/// One dictionary, with its W3C `type` or ours.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the W3C names")]
@@ -48,9 +54,14 @@ pub enum Entry {
     RemoteOutboundRtp(RemoteOutboundRtp),
     MediaSource(MediaSource),
     MediaPlayout(MediaPlayout),
+    DataChannel(DataChannel),
+    IceServer(IceServer),
+    Signaling(Signaling),
+    NetworkInterface(NetworkInterface),
+    Timeline(Timeline),
     /// Read from a file, of a type or with a content that this version does not know; kept as it is.
     #[serde(untagged)]
-    Other(serde_json::Map<String, serde_json::Value>),
+    Other(serde_json::Map<String, Value>),
 }
 
 /// All dictionaries of one moment; a JSON array.
@@ -62,6 +73,35 @@ pub struct Report {
     /// The moment, in milliseconds since the Unix epoch; not part of the array.
     #[serde(skip)]
     pub timestamp: f64,
+}
+
+/// The members that all dictionaries have.
+macro_rules! common {
+    ($($variant:ident)*) => {
+        impl Entry {
+            /// W3C `id`.
+            pub fn id(&self) -> &str {
+                match self {
+                    Entry::Other(raw) => raw.get("id").and_then(Value::as_str).unwrap_or_default(),
+                    $(Entry::$variant(entry) => &entry.id,)*
+                }
+            }
+
+            /// W3C `timestamp`.
+            pub fn timestamp(&self) -> f64 {
+                match self {
+                    Entry::Other(raw) => raw.get("timestamp").and_then(Value::as_f64).unwrap_or_default(),
+                    $(Entry::$variant(entry) => entry.timestamp,)*
+                }
+            }
+        }
+    };
+}
+
+common! {
+    PeerConnection Transport LocalCandidate RemoteCandidate CandidatePair Certificate Codec InboundRtp
+    OutboundRtp RemoteInboundRtp RemoteOutboundRtp MediaSource MediaPlayout DataChannel IceServer Signaling
+    NetworkInterface Timeline
 }
 
 /// Ways into a report by type.
@@ -96,6 +136,10 @@ impl Report {
     find! {
         /// The transport; we have one, since everything is bundled.
         transports, transports_mut, Transport, Transport;
+        /// Our candidates.
+        local_candidates, local_candidates_mut, LocalCandidate, Candidate;
+        /// Theirs.
+        remote_candidates, remote_candidates_mut, RemoteCandidate, Candidate;
         /// All candidate pairs.
         pairs, pairs_mut, CandidatePair, CandidatePair;
         /// Received streams.
@@ -108,6 +152,22 @@ impl Report {
         remote_outbound, remote_outbound_mut, RemoteOutboundRtp, RemoteOutboundRtp;
         /// Our microphone and camera.
         media_sources, media_sources_mut, MediaSource, MediaSource;
+        /// Our speaker.
+        playouts, playouts_mut, MediaPlayout, MediaPlayout;
+        /// Codecs of both directions.
+        codecs, codecs_mut, Codec, Codec;
+        /// Certificates of both sides.
+        certificates, certificates_mut, Certificate, Certificate;
+        /// Data channels.
+        data_channels, data_channels_mut, DataChannel, DataChannel;
+        /// STUN and TURN servers, once for each transport.
+        ice_servers, ice_servers_mut, IceServer, IceServer;
+        /// The session with the signaling server.
+        signaling, signaling_mut, Signaling, Signaling;
+        /// This computer's interfaces.
+        interfaces, interfaces_mut, NetworkInterface, NetworkInterface;
+        /// How the connection came up.
+        timelines, timelines_mut, Timeline, Timeline;
     }
 
     /// The pair in use.
@@ -317,6 +377,14 @@ pub(crate) mod tests {
     fn a_report_is_read_as_it_was_written_and_what_is_unknown_is_kept() {
         let now = crate::clock::now();
         let mut report = connection(now, &mut Accounts::default(), 10);
+        report.entries.push(Entry::IceServer(IceServer {
+            id: "S1".to_owned(),
+            url: "turn:relay.example".to_owned(),
+            errors: vec![StunErrors { code: 401, text: "Unauthorized".to_owned(), count: 1, expected: 1 }],
+            ..Default::default()
+        }));
+        let mark = Mark { step: Step::FirstCheckSent, at: 1.5, since_call: Some(-0.25) };
+        report.entries.push(Entry::Timeline(Timeline { marks: vec![mark], ..Default::default() }));
         let text = serde_json::to_string(&report).unwrap();
         report.timestamp = 0.0;
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);

@@ -221,7 +221,7 @@ fn pair(theirs: &RTCIceCandidatePairStats) -> CandidatePair {
         last_packet_received_timestamp: (theirs.packets_received > 0)
             .then(|| millis(&theirs.last_packet_received_timestamp)),
         current_round_trip_time: (theirs.responses_received > 0).then_some(theirs.current_round_trip_time),
-        available_outgoing_bitrate: None,
+        ..Default::default()
     }
 }
 
