@@ -12,10 +12,11 @@ server_packages=(build-essential)
 # The window opens these by name while it starts, so the linker does not know about them.
 window_packages=(libx11-6 libx11-xcb1 libxcursor1 libxi6 libxkbcommon0 libxkbcommon-x11-0
   libwayland-client0 libwayland-egl1 libegl1 libgl1 libgl1-mesa-dri)
-# For the tests: a screen, sound devices and a desktop bus that exist only in memory, a voice, and
-# the validators of what goes into the package.
+# For the tests: a screen, sound devices and a desktop bus that exist only in memory, a voice, networks
+# in namespaces, and the validators of what goes into the package.
 test_packages=(xvfb xauth xdotool imagemagick pulseaudio pulseaudio-utils dbus at-spi2-core
-  python3-gi gir1.2-atspi-2.0 espeak-ng sox desktop-file-utils appstream)
+  python3-gi gir1.2-atspi-2.0 espeak-ng sox iproute2 nftables openssl
+  desktop-file-utils appstream)
 
 say() { if [ -t 2 ]; then printf '\033[1m%s\033[0m\n' "$*" >&2; else printf '%s\n' "$*" >&2; fi; }
 stop() { printf '%s\n' "$@" >&2; exit 1; }

@@ -1,0 +1,216 @@
+"""The lab: network namespaces, routers with a NAT, links with delay and loss, and the servers.
+
+    a ── wlan0 ── a1 ══ link ══╗                    ╔══ link ══ b1 ── wlan0 ── b
+     └── eth0 ─── a2 ══ link ══╬══ net ── server    ╬══ link ══ b2 ─── eth0 ──┘
+                               ╚════════════════════╝
+
+`a` and `b` are the clients, `a1` … their routers (one an uplink), `net` the internet in between, and
+`server` has two public addresses. Everything lives in namespaces of its own, held by one process: when
+that ends, however it ends, nothing is left.
+"""
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+
+NATS = ("none", "cone", "restricted", "symmetric", "web", "https")
+SERVER, SECOND = "203.0.113.10", "203.0.113.11"
+SERVER6 = "2001:db8:f::10"
+INTERFACES = {1: "wlan0", 2: "eth0"}
+# As NetworkManager has it: the wire is preferred.
+METRICS = {1: 600, 2: 100}
+PUBLIC = {"a": "198.51.100", "b": "192.0.2"}
+
+
+def run(*command, **more):
+    """Runs a command; what it says on stderr is the error."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **more)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip() or done.returncode}")
+    return done.stdout
+
+
+def ip(namespace, *lines):
+    """Commands of `ip`, in one namespace."""
+    run("ip", *(["-n", namespace] if namespace else []), "-batch", "-", input="\n".join(lines))
+
+
+def inside(namespace, *command):
+    return ["ip", "netns", "exec", namespace, *map(str, command)]
+
+
+def cannot():
+    """Why there can be no lab here; None if there can."""
+    for tool in ("ip", "nft", "unshare", "nsenter"):
+        if not any(os.access(f"{folder}/{tool}", os.X_OK) for folder in os.get_exec_path()):
+            return f"{tool} is not installed"
+    if not os.path.exists("/dev/net/tun"):
+        return "there is no /dev/net/tun"
+    trial = "mkdir -p /run/netns && mount -t tmpfs none /run/netns && ip netns add x && ip netns exec x nft flush ruleset"
+    done = subprocess.run([*UNSHARE(), "sh", "-c", trial], capture_output=True, text=True, check=False)
+    return f"network namespaces are not permitted ({done.stderr.strip()})" if done.returncode else None
+
+
+def UNSHARE():
+    """A world of its own for processes, mounts and networks; it ends with its first process."""
+    root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    return ["unshare", *root, "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+
+
+def enter():
+    """Goes on in a new process in such a world, and never comes back."""
+    if os.environ.get("NETLAB") != "inside":
+        os.execvpe("unshare", [*UNSHARE(), sys.executable, *sys.argv], {**os.environ, "NETLAB": "inside"})
+    os.makedirs("/run/netns", exist_ok=True)
+    run("mount", "-t", "tmpfs", "none", "/run/netns")
+
+
+class Uplink:
+    """One way of a client to the internet: interface, router, NAT, link."""
+
+    def __init__(self, lab, peer, number, nat):
+        self.lab, self.peer, self.number, self.nat = lab, peer, number, nat
+        self.router = f"{peer}{number}"
+        self.interface = INTERFACES[number]
+        index = ord(peer) - ord("a") + 1
+        self.wan = f"{PUBLIC[peer]}.{number}"
+        self.net6 = f"2001:db8:{index}{number}:"
+        lan = f"{PUBLIC[peer]}.{64 * number}" if nat == "none" else f"192.168.{index}{number}.0"
+        head, last = lan.rsplit(".", 1)
+        self.lan, self.gateway, self.address = f"{lan}/28", f"{head}.{int(last) + 1}", f"{head}.{int(last) + 2}"
+        self.address6, self.gateway6 = f"{self.net6}:2", f"{self.net6}:1"
+
+    def build(self):
+        v4, v6 = 4 in self.lab.families, 6 in self.lab.families
+        run("ip", "netns", "add", self.router)
+        # The routers forward; the far end of the link lies in the internet.
+        ip("", f"link set {self.router}.near netns {self.router} name wan",
+           f"link set {self.router}.far netns net name {self.router}")
+        ip(self.router, "link set lo up", f"link add lan type veth peer name {self.interface} netns {self.peer}",
+           "link set lan up", "link set wan up",
+           *[f"addr add {self.gateway}/28 dev lan", f"addr add {self.wan}/32 dev wan", "route add default dev wan"] * v4,
+           *[f"addr add {self.gateway6}/64 dev lan nodad", "route add ::/0 dev wan"] * v6)
+        forward(self.router)
+        ip("net", f"link set {self.router} up",
+           *[f"route add {self.wan}/32 dev {self.router}"] * v4,
+           *[f"route add {self.lan} dev {self.router}"] * (v4 and self.nat == "none"),
+           *[f"route add {self.net6}:/64 dev {self.router}"] * v6)
+        self.set_nat(self.nat)
+
+    def set_nat(self, nat):
+        """Loads the rules of a NAT; between `none` and the others only a new lab can change."""
+        self.nat = nat
+        run(*inside(self.router, "nft", "flush", "ruleset"))
+        run(*inside(self.router, "nft", "-I", HERE / "nat", "-D", f"CLIENT={self.address}", "-f",
+                    HERE / "nat" / f"{nat}.nft"))
+
+    def plug(self):
+        """The interface comes up, with its addresses and routes."""
+        metric = METRICS[self.number]
+        ip(self.peer, f"link set {self.interface} up",
+           *[f"addr replace {self.address}/28 dev {self.interface}",
+             f"route replace default via {self.gateway} dev {self.interface} metric {metric}"] * (4 in self.lab.families),
+           *[f"addr replace {self.address6}/64 dev {self.interface} nodad",
+             f"route replace ::/0 via {self.gateway6} dev {self.interface} metric {metric}"] * (6 in self.lab.families))
+
+    def unplug(self):
+        """The interface goes, as when a cable is pulled and its address is taken away."""
+        ip(self.peer, f"link set {self.interface} down", f"addr flush dev {self.interface}")
+
+    def renumber(self, last):
+        """The client gets another address in the same network."""
+        head = self.address.rsplit(".", 1)[0]
+        ip(self.peer, f"addr flush dev {self.interface}")
+        self.address = f"{head}.{last}"
+        self.plug()
+
+    def link(self, direction="both", **settings):
+        """Sets delay, jitter, loss, burst, rate, queue or outage of this uplink's link."""
+        words = " ".join(f"{key}={value}" for key, value in settings.items())
+        self.lab.tell_links(f"{self.router} {direction} {words}")
+
+    def counters(self):
+        return json.loads(self.lab.tell_links(f"{self.router} stats"))
+
+    def public(self):
+        """The address that others see."""
+        return self.address if self.nat == "none" else self.wan
+
+
+def forward(namespace):
+    run(*inside(namespace, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"))
+
+
+class Lab:
+    """A whole lab. `nats`: per peer the NAT of each uplink, e.g. {"a": ["symmetric"], "b": ["cone", "none"]}."""
+
+    def __init__(self, programs, nats, round_trip=0, families=(4,)):
+        self.programs, self.families = Path(programs), families
+        self.namespaces = ["net", "server", *nats]
+        self.uplinks = {peer: [Uplink(self, peer, n + 1, nat) for n, nat in enumerate(kinds)]
+                        for peer, kinds in nats.items()}
+        self.everything = [uplink for uplinks in self.uplinks.values() for uplink in uplinks]
+        self.links = None
+        try:
+            self.build()
+            self.round_trip(round_trip)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def build(self):
+        for namespace in self.namespaces:
+            run("ip", "netns", "add", namespace)
+            ip(namespace, "link set lo up")
+        self.links = subprocess.Popen([self.programs / "examples/link", *(u.router for u in self.everything)],
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if self.links.stdout.readline() != "ready\n":
+            raise RuntimeError("the links could not be made")
+        ip("net", "link add server type veth peer name eth0 netns server", "link set server up",
+           "addr add 203.0.113.1/24 dev server", "addr add 2001:db8:f::1/64 dev server nodad")
+        ip("server", "link set eth0 up", f"addr add {SERVER}/24 dev eth0", f"addr add {SECOND}/24 dev eth0",
+           f"addr add {SERVER6}/64 dev eth0 nodad", "route add default via 203.0.113.1",
+           "route add ::/0 via 2001:db8:f::1")
+        forward("net")
+        for uplink in self.everything:
+            uplink.build()
+            if uplink.number == 1:
+                uplink.plug()
+
+    def tell_links(self, line):
+        self.links.stdin.write(line + "\n")
+        self.links.stdin.flush()
+        answer = self.links.stdout.readline().strip()
+        if not answer or answer.startswith("error"):
+            raise RuntimeError(f"link: {line}: {answer or 'it is gone'}")
+        return answer
+
+    def round_trip(self, ms):
+        """Sets the round trip between the peers; to the server it is half of it."""
+        for uplink in self.everything:
+            uplink.link(delay=ms / 4)
+
+    def block(self, rules):
+        """Loads rules into the internet between all, after those of the last time are gone."""
+        run(*inside("net", "nft", "flush", "ruleset"))
+        if rules:
+            run(*inside("net", "nft", "-f", "-"), input="table inet blocks {\n  chain forward {\n"
+                f"    type filter hook forward priority filter; policy accept;\n    {rules}\n  }}\n}}\n")
+
+    def close(self):
+        if self.links:
+            self.links.kill()
+            self.links.wait()
+        routers = [uplink.router for uplink in self.everything]
+        for namespace in [*self.namespaces, *routers]:
+            subprocess.run(["ip", "netns", "delete", namespace], stderr=subprocess.DEVNULL, check=False)
