@@ -17,6 +17,7 @@ pub mod engine;
 pub mod headless;
 pub mod link;
 pub mod media;
+pub mod record;
 pub mod rtc;
 pub mod server_url;
 pub mod signaling;

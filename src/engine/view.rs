@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use signaling_protocol::{Admission, DeclineReason, MediaState, PeerId};
 
 use crate::config::Settings;
@@ -92,7 +93,8 @@ pub struct Quality {
 }
 
 /// Why a call ended or did not begin.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reason", content = "more", rename_all = "snake_case")]
 pub enum EndReason {
     /// We hung up.
     Left,
@@ -277,7 +279,8 @@ pub struct Notice {
 }
 
 /// How serious a notice is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Good to know.
     Info,

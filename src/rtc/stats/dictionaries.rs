@@ -12,7 +12,7 @@ use crate::media::encoded::TrackKind;
 use crate::rtc::{CandidateType, DtlsState};
 
 /// W3C `kind`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Sound.

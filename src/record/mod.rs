@@ -1,0 +1,23 @@
+//! The record of a call: what happened and once a second how it went, in one vocabulary.
+//!
+//! ```text
+//!  engine ──Entry──┬─▶ History (bounded memory) ─▶ panel, diagnosis
+//!                  └─▶ session file ─▶ the same History, a day later
+//! ```
+//!
+//! An [`Entry`] is one JSON line, the same in the probe's logs and in session files. [`History`] is
+//! a pure fold of entries: whoever reads it cannot tell a running call from a loaded one. Nothing
+//! here knows the network, devices, the window or what a good call is.
+
+mod entry;
+mod history;
+pub mod rates;
+pub mod series;
+
+pub use entry::{
+    Configuration, Diagnosis, Direction, Entry, ServerUrls, Session, Side, SignalingState, What,
+};
+pub use history::{
+    Description, Descriptions, Dropped, Gathering, History, Limits, Negotiation, Standing, Versions,
+};
+pub use series::{Metric, Scope, Series, SeriesSet, StreamId, Unit};
