@@ -28,6 +28,7 @@ pub fn text_field(
             .margin(margin)
             .align(egui::Align2::LEFT_CENTER)
             .desired_width(width)
+            .min_size(vec2(width, 0.0))
             .frame(
                 Frame::NONE.fill(t.well).corner_radius(CornerRadius::same(size::RADIUS)).inner_margin(margin),
             ),

@@ -17,8 +17,6 @@ use crate::ui::words::Word;
 pub struct KindWords {
     /// The kind.
     pub name: Word,
-    /// Following the system.
-    pub default: Word,
     /// None at all.
     pub none: Word,
     /// Its symbol.
@@ -28,21 +26,18 @@ pub struct KindWords {
 /// Cameras.
 pub const CAMERA: KindWords = KindWords {
     name: Word::Camera,
-    default: Word::DefaultCamera,
     none: Word::NoCamera,
     icon: Icon::VIDEO_CAMERA,
 };
 /// Microphones.
 pub const MICROPHONE: KindWords = KindWords {
     name: Word::Microphone,
-    default: Word::DefaultMicrophone,
     none: Word::NoMicrophone,
     icon: Icon::MICROPHONE,
 };
 /// Speakers.
 pub const SPEAKER: KindWords = KindWords {
     name: Word::Speaker,
-    default: Word::DefaultSpeaker,
     none: Word::NoSpeaker,
     icon: Icon::SPEAKER_HIGH,
 };
@@ -66,7 +61,7 @@ pub fn picker(
 ) -> Option<DeviceChoice> {
     let current = choice_of(setting);
     let shown = match &current {
-        DeviceChoice::Default => kind.default.text(),
+        DeviceChoice::Default => Word::DefaultDevice.text(),
         DeviceChoice::None => kind.none.text(),
         // A device that is unplugged right now is still the one that was chosen.
         DeviceChoice::Id(id) => {
@@ -82,7 +77,7 @@ pub fn picker(
                 ui.close();
             }
         };
-        row(ui, DeviceChoice::Default, kind.default.text());
+        row(ui, DeviceChoice::Default, Word::DefaultDevice.text());
         for device in devices {
             row(ui, DeviceChoice::Id(device.id.clone()), &device.name);
         }
