@@ -1,8 +1,8 @@
 //! What the encoders are asked for, from what the network can take.
 //!
-//! Sound comes first: a call without picture is a call. What is left goes to the picture, whose
-//! size follows the rate in steps, upwards only with room to spare, so that it does not flutter.
-//! With several participants the slowest decides, because everybody gets the same encoding.
+//! Sound comes first: a call without picture is a call. What is left goes to the picture; how large
+//! and how fast it is at that rate is the sender's affair (`media::adaptation`). With several
+//! participants the slowest decides, because everybody gets the same encoding.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -52,24 +52,16 @@ const SOUND: [(Bitrate, Bitrate); 6] = [
     (Bitrate::ZERO, Bitrate::from_kbps(10)),
 ];
 
-struct Step {
-    from: Bitrate,
-    resolution: Resolution,
-    fps: f64,
-}
+/// Below this a picture shows nothing worth the sound that it would disturb.
+const LEAST_VIDEO: Bitrate = Bitrate::from_kbps(40);
 
-/// Picture rate from which on a step looks better than the one below. VP8 in real time needs about
-/// 0.02 bit a pixel before it falls apart.
-const PICTURE: [Step; 5] = [
-    Step { from: Bitrate::from_kbps(500), resolution: Resolution::HD, fps: 30.0 },
-    Step { from: Bitrate::from_kbps(300), resolution: Resolution::new(960, 540), fps: 30.0 },
-    Step { from: Bitrate::from_kbps(150), resolution: Resolution::new(640, 360), fps: 30.0 },
-    Step { from: Bitrate::from_kbps(80), resolution: Resolution::new(480, 270), fps: 20.0 },
-    Step { from: Bitrate::from_kbps(40), resolution: Resolution::new(320, 180), fps: 15.0 },
-];
-
-/// A step up, or the picture's return, needs this much more than its threshold.
+/// The picture's return needs this much more than its least rate, so that it does not flutter.
 const UP: f64 = 1.2;
+
+/// The largest picture that is asked for, and how many of them a second.
+const LARGEST: Resolution = Resolution::HD;
+/// See [`LARGEST`].
+const FASTEST: f64 = 30.0;
 
 /// For so long there must be room for a picture again before it comes back.
 const RETURN_AFTER: Duration = Duration::from_secs(2);
@@ -82,8 +74,8 @@ struct Estimate {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Picture {
-    /// At this index of [`PICTURE`].
-    At(usize),
+    /// There is room.
+    Sent,
     /// No room; since when there is again.
     Paused { room_since: Option<Instant> },
 }
@@ -99,7 +91,7 @@ pub struct Adapter {
 impl Adapter {
     /// Before any estimate.
     pub fn new(cap: Option<Bitrate>) -> Self {
-        Self { cap, estimates: BTreeMap::new(), picture: Picture::At(0) }
+        Self { cap, estimates: BTreeMap::new(), picture: Picture::Sent }
     }
 
     /// The person's cap on the picture.
@@ -133,10 +125,7 @@ impl Adapter {
         let bitrate = bitrate.min(self.cap.unwrap_or(MOST_VIDEO));
         self.picture = self.picture.after(bitrate, now);
         let video = match self.picture {
-            Picture::At(at) => {
-                let step = &PICTURE[at];
-                Some(EncoderTarget { bitrate, max_resolution: step.resolution, max_fps: step.fps })
-            }
+            Picture::Sent => Some(EncoderTarget { bitrate, max_resolution: LARGEST, max_fps: FASTEST }),
             Picture::Paused { .. } => None,
         };
         Targets { audio: AudioTarget { bitrate: audio, loss }, video }
@@ -145,19 +134,15 @@ impl Adapter {
 
 impl Picture {
     fn after(self, bitrate: Bitrate, now: Instant) -> Self {
-        let fits = |rate: Bitrate| PICTURE.iter().position(|step| rate >= step.from);
-        // Seen from below, the rate counts for less.
-        let fits_upwards = fits(bitrate.scaled(1.0 / UP));
-        match (self, fits(bitrate), fits_upwards) {
-            (Picture::At(_), None, _) => Picture::Paused { room_since: None },
-            (Picture::At(at), Some(fit), up) => match up {
-                Some(up) if up < at => Picture::At(up),
-                _ => Picture::At(fit.max(at)),
-            },
-            (Picture::Paused { .. }, _, None) => Picture::Paused { room_since: None },
-            (Picture::Paused { room_since: None }, _, Some(_)) => Picture::Paused { room_since: Some(now) },
-            (Picture::Paused { room_since: Some(since) }, _, Some(up)) => {
-                if now.saturating_duration_since(since) >= RETURN_AFTER { Picture::At(up) } else { self }
+        let fits = bitrate >= LEAST_VIDEO;
+        let fits_again = bitrate >= LEAST_VIDEO.scaled(UP);
+        match self {
+            Picture::Sent if fits => Picture::Sent,
+            Picture::Sent => Picture::Paused { room_since: None },
+            Picture::Paused { .. } if !fits_again => Picture::Paused { room_since: None },
+            Picture::Paused { room_since: None } => Picture::Paused { room_since: Some(now) },
+            Picture::Paused { room_since: Some(since) } => {
+                if now.saturating_duration_since(since) >= RETURN_AFTER { Picture::Sent } else { self }
             }
         }
     }
@@ -207,17 +192,6 @@ mod tests {
         assert_eq!(at(&mut adapter, 20, now + Duration::from_secs(1)).video, None);
         assert_eq!(at(&mut adapter, 2_000, now + Duration::from_secs(3)).video, None);
         assert_eq!(size(at(&mut adapter, 2_000, now + Duration::from_secs(5))), Some(720));
-    }
-
-    #[test]
-    fn the_size_follows_the_rate_and_does_not_flutter() {
-        let now = crate::clock::now();
-        let mut adapter = Adapter::new(None);
-        let steps = [1_000, 610, 400, 230, 740].map(|kbps| size(at(&mut adapter, kbps, now)));
-        assert_eq!(steps, [Some(720), Some(720), Some(540), Some(360), Some(720)]);
-        at(&mut adapter, 550, now);
-        let steps = [600, 570, 600, 570].map(|kbps| size(at(&mut adapter, kbps, now)));
-        assert_eq!(steps, [Some(540); 4]);
     }
 
     #[test]

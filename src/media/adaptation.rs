@@ -40,6 +40,16 @@ pub fn least_bitrate(resolution: Resolution) -> Bitrate {
     Bitrate::from_kbps(600).scaled(share.powf(0.9))
 }
 
+/// Most pictures a second at this bitrate: the smallest picture at 30 a second would fall apart below
+/// 80 kbit/s, and slower is better than worse.
+pub fn most_fps(bitrate: Bitrate) -> f64 {
+    match bitrate.as_kbps() {
+        0..60 => 15.0,
+        60..80 => 20.0,
+        _ => f64::INFINITY,
+    }
+}
+
 /// The source at `eighths` of its size; even both ways, at least 16 pixels.
 fn shrunk(source: Resolution, eighths: u32) -> Resolution {
     if eighths == 8 {
@@ -267,6 +277,12 @@ mod tests {
             let (mut adaptation, now) = start(kbps);
             assert_eq!(adaptation.decide(now).0.height, height, "{kbps}");
         }
+    }
+
+    #[test]
+    fn very_little_room_gives_fewer_pictures() {
+        let fps = [2_000, 80, 79, 59].map(|kbps| most_fps(Bitrate::from_kbps(kbps)).min(30.0));
+        assert_eq!(fps, [30.0, 30.0, 20.0, 15.0]);
     }
 
     #[test]

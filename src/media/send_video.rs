@@ -6,7 +6,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::adaptation::Adaptation;
+use super::adaptation::{Adaptation, most_fps};
 use super::codec::vp8::{EncodedPicture, Encoder, Force, Rate, Vp8Error};
 use super::encoded::{EncodedFrame, TrackKind};
 use super::frame::{FramePool, VideoFrame};
@@ -273,6 +273,7 @@ impl EncodeLoop {
     }
 
     fn on_frame(&mut self, frame: VideoFrame, target: EncoderTarget, gate: Gate) {
+        let max_fps = target.max_fps.min(most_fps(target.bitrate));
         let fps = {
             let mut counters = lock(&self.shared.counters);
             counters.source_rate.count(frame.captured_at);
@@ -282,11 +283,11 @@ impl EncodeLoop {
             counters.stats.active = gate == Gate::Open;
             // Too few pictures for a measurement count as the full rate.
             match counters.source_rate.fps(frame.captured_at) {
-                measured if measured < 1.0 => target.max_fps,
-                measured => measured.min(target.max_fps),
+                measured if measured < 1.0 => max_fps,
+                measured => measured.min(max_fps),
             }
         };
-        if gate == Gate::Open && !self.gate.passes(frame.captured_at, target.max_fps) {
+        if gate == Gate::Open && !self.gate.passes(frame.captured_at, max_fps) {
             return;
         }
         if let Err(error) = self.encode(frame, target, fps, gate)

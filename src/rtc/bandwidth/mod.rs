@@ -19,7 +19,6 @@ mod control;
 mod delay;
 mod loss;
 mod rate;
-mod split;
 
 #[cfg(test)]
 mod simulation;
@@ -30,7 +29,6 @@ use control::{Control, News};
 use delay::DelayDetector;
 use loss::LossWindow;
 use rate::{AcknowledgedRate, Peak};
-pub use split::{Split, split};
 
 use super::engine::{Estimator, PacketFate};
 use crate::units::Bitrate;

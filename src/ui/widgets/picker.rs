@@ -24,23 +24,14 @@ pub struct KindWords {
 }
 
 /// Cameras.
-pub const CAMERA: KindWords = KindWords {
-    name: Word::Camera,
-    none: Word::NoCamera,
-    icon: Icon::VIDEO_CAMERA,
-};
+pub const CAMERA: KindWords =
+    KindWords { name: Word::Camera, none: Word::NoCamera, icon: Icon::VIDEO_CAMERA };
 /// Microphones.
-pub const MICROPHONE: KindWords = KindWords {
-    name: Word::Microphone,
-    none: Word::NoMicrophone,
-    icon: Icon::MICROPHONE,
-};
+pub const MICROPHONE: KindWords =
+    KindWords { name: Word::Microphone, none: Word::NoMicrophone, icon: Icon::MICROPHONE };
 /// Speakers.
-pub const SPEAKER: KindWords = KindWords {
-    name: Word::Speaker,
-    none: Word::NoSpeaker,
-    icon: Icon::SPEAKER_HIGH,
-};
+pub const SPEAKER: KindWords =
+    KindWords { name: Word::Speaker, none: Word::NoSpeaker, icon: Icon::SPEAKER_HIGH };
 
 /// What the settings' text for a device means.
 pub fn choice_of(setting: &str) -> DeviceChoice {
