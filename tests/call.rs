@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -29,6 +30,29 @@ fn assert_seen_and_heard(probe: &Probe) {
     let best =
         tail.chunks(rate as usize / 4).map(|part| clip::power_at(part, rate, 440.0)).fold(0.0, f64::max);
     assert!(best > 0.9, "only {:.0} % of the sound's power is the tone's", best * 100.0);
+}
+
+/// How much later the sound comes than the picture, in ms (median of a call's beeps), heard and seen at
+/// `probe`. The tone beeps at every whole second; the time of the first sound dates the recording.
+fn sound_after_picture(probe: &Probe, sender: &Probe) -> f64 {
+    let captured: HashMap<i64, f64> = sender.frames("cap.log").into_iter().map(|(t, n, _)| (n, t)).collect();
+    let delays = shown(probe).into_iter().filter_map(|(t, n, _)| Some(t - captured.get(&n)?));
+    let picture = median(delays.skip(60).collect());
+    let (sound, rate) = clip::read_wav(&probe.out.join("audio.wav"));
+    let first = sound.iter().position(|sample| *sample != 0.0).unwrap();
+    let started = probe.event("first_audio").unwrap()["t"].as_f64().unwrap();
+    let heard = |at: usize| started + (at as f64 - first as f64) / f64::from(rate) * 1e3;
+    // The first two seconds are those in which the jitter buffer finds its depth.
+    let late = clip::beeps(&sound, rate).into_iter().filter(|at| *at > first + 2 * rate as usize);
+    let sound = median(late.map(|at| heard(at).rem_euclid(1e3)).collect());
+    println!("{}: picture after {picture:.0} ms, sound after {sound:.0} ms", probe.out.display());
+    sound - picture
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    assert!(!values.is_empty());
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 fn pair_types(probe: &Probe) -> (String, String) {
@@ -62,6 +86,11 @@ fn two_probes_see_and_hear_each_other_directly() {
         assert!(stat(&stats, "outbound-rtp", "video")["bytesSent"].as_u64().unwrap() > 10_000);
         let round_trip = stat(&stats, "remote-inbound-rtp", "audio")["roundTripTime"].as_f64().unwrap();
         assert!((0.0..0.5).contains(&round_trip), "{round_trip}");
+    }
+    for (probe, sender) in [(&caller, &callee), (&callee, &caller)] {
+        // ITU-R BT.1359: from 125 ms too late on (45 ms too early) people notice it.
+        let late = sound_after_picture(probe, sender);
+        assert!((-45.0..125.0).contains(&late), "the sound comes {late:.0} ms after the picture");
     }
     let offer = caller.event("offer_sent").unwrap()["bytes"].as_u64().unwrap();
     assert!(offer < 2_000, "the offer has {offer} bytes");

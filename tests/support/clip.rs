@@ -71,3 +71,12 @@ pub fn power_at(samples: &[f32], rate: u32, hz: f64) -> f64 {
     let length = samples.len() as f64;
     if power == 0.0 { 0.0 } else { 2.0 * (re * re + im * im) / length / power }
 }
+
+/// Where beeps of 1 kHz begin, in samples: a step of 5 ms in which the beep is there after one in
+/// which it was not.
+pub fn beeps(samples: &[f32], rate: u32) -> Vec<usize> {
+    let step = rate as usize / 200;
+    let there: Vec<bool> =
+        samples.chunks_exact(step).map(|part| power_at(part, rate, 1_000.0) > 0.5).collect();
+    (1..there.len()).filter(|&n| there[n] && !there[n - 1]).map(|n| n * step).collect()
+}
