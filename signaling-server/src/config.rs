@@ -35,8 +35,14 @@ pub struct Config {
 /// STUN and TURN.
 #[derive(Clone, Debug)]
 pub struct TurnConfig {
-    /// Where to listen (UDP).
+    /// Where to listen (UDP and TCP).
     pub listen: SocketAddr,
+    /// Where else to listen: on ports that strict networks let through, such as 443 and 80.
+    pub also: Vec<SocketAddr>,
+    /// The listener of HTTP. It takes TURN too, so its TCP port is not listened on twice.
+    pub http: Option<SocketAddr>,
+    /// Speaks TLS too, on the TCP ports.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
     /// What to do when that port is in use.
     pub when_in_use: WhenInUse,
     /// The address that the outside world sees, when it is not one of this computer's.
@@ -75,6 +81,9 @@ impl TurnConfig {
     pub fn beside(listen: SocketAddr) -> Self {
         Self {
             listen: SocketAddr::new(listen.ip(), TURN_PORT),
+            also: Vec::new(),
+            http: None,
+            tls: None,
             when_in_use: WhenInUse::TakeAnother,
             public_ip: None,
             relay_ports: RELAY_PORTS,
@@ -131,6 +140,7 @@ pub fn read_tls(
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // RFC 7301 and RFC 7443. Which of the two is spoken, the first byte tells.
+    config.alpn_protocols = vec![b"http/1.1".to_vec(), b"stun.turn".to_vec()];
     Ok(Arc::new(config))
 }

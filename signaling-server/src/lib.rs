@@ -12,6 +12,7 @@
 pub mod bucket;
 pub mod clock;
 pub mod config;
+mod door;
 mod http;
 pub mod hub;
 pub mod ice;
@@ -32,6 +33,7 @@ use std::net::IpAddr;
 use clock::Clock;
 use hub::Hub;
 use ice::IceServers;
+use server::Services;
 use tokio::net::TcpListener;
 use turn::TurnError;
 
@@ -50,19 +52,25 @@ pub enum RunError {
 /// Dropping the future instead ends everything without a goodbye.
 pub async fn run(listener: TcpListener, config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
     let clock = Clock::start();
-    listener.local_addr().map_err(RunError::Listener)?;
+    let address = listener.local_addr().map_err(RunError::Listener)?;
     let stopping = shutdown.child_token();
     // Also when the caller drops this future, the tasks and the relay are told to end.
     let _stop = stopping.clone().drop_guard();
     let mut ice = None;
     let mut relay = None;
-    if let Some(turn) = &config.turn {
-        let started = turn::start(turn, &config.secret, clock, stopping.clone()).await?;
-        ice = Some(IceServers::new(started.secret.clone(), started.address.port(), told_ip(turn)));
+    if let Some(turn) = config.turn {
+        let turn = TurnConfig { http: Some(address), tls: config.tls.clone(), ..turn };
+        let started = turn::start(&turn, &config.secret, clock, stopping.clone()).await?;
+        ice = Some(IceServers::new(started.secret.clone(), started.address.port(), told_ip(&turn)));
         relay = Some(started);
     }
     let hub = Hub::new(config.secret.key("resume"), ice, config.limits, clock.now());
-    server::serve(listener, config.tls, hub, config.sockets_per_address, clock, stopping).await;
+    let services = Services {
+        tls: config.tls,
+        turn: relay.as_ref().map(|relay| relay.service.clone()),
+        sockets_per_address: config.sockets_per_address,
+    };
+    server::serve(listener, services, hub, clock, stopping).await;
     if let Some(relay) = relay {
         relay.stopped().await;
     }

@@ -11,7 +11,7 @@ use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -20,36 +20,32 @@ use std::{
 use hyper::{service::service_fn, upgrade::Upgraded};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     clock::Clock,
+    door::{HANDSHAKE_WITHIN, Place, Places, Wants, accept, handshake, network},
     http::{self, Asked},
     hub::{Effect, Hub, Input},
     session::SocketId,
     socket::{OUTBOX, Outgoing, Socket},
+    turn::{self, stream},
 };
 
 /// What sockets have for the hub. When it is full, sockets are read more slowly.
 const MAIL: usize = 1024;
 
-/// Most connections at once; further ones wait in the system's queue.
-const CONNECTIONS: usize = 16_384;
-
-/// Time for the TLS handshake, and again for the header of the request.
-const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
-
 /// How often the hub looks at the time.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Pause after the system could not give a connection (usually: too many open files).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a client may take to read why it is refused.
+const FAREWELL_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long clients have to take their leave when the server stops.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
@@ -79,31 +75,42 @@ pub struct Line {
     too_slow: CancellationToken,
 }
 
+/// What comes in through the listener, besides the hub.
+pub struct Services {
+    /// For `https` and `wss`, and for TURN over TLS.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Takes the connections that begin with STUN.
+    pub turn: Option<Arc<turn::Service>>,
+    /// Most connections from one address.
+    pub sockets_per_address: usize,
+}
+
 /// Serves until `shutdown`, then says goodbye to everybody.
 pub async fn serve(
     listener: TcpListener,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    services: Services,
     hub: Hub,
-    sockets_per_address: usize,
     clock: Clock,
     shutdown: CancellationToken,
 ) {
     let (mail, inbox) = mpsc::channel(MAIL);
     let tracker = TaskTracker::new();
     tracker.spawn(run_hub(hub, inbox, clock, shutdown.clone()));
-    let door = Arc::new(Door {
+    let Services { tls, turn, sockets_per_address } = services;
+    let house = Arc::new(House {
         tls: tls.map(TlsAcceptor::from),
+        turn,
         mail,
         clock,
         numbers: AtomicU64::new(1),
-        open: Arc::new(Semaphore::new(CONNECTIONS)),
-        by_address: Arc::default(),
-        sockets_per_address,
-        tracker: tracker.clone(),
         shutdown: shutdown.clone(),
     });
+    let places = Places::new(sockets_per_address);
+    let accepting = accept(&listener, &places, |stream, from, place| {
+        tracker.spawn(connection(house.clone(), stream, from, place));
+    });
     tokio::select! {
-        () = accept(&listener, &door) => {}
+        () = accepting => {}
         () = shutdown.cancelled() => {}
     }
     drop(listener);
@@ -165,90 +172,25 @@ fn carry_out(effects: Vec<Effect>, lines: &mut HashMap<SocketId, Line>) {
 }
 
 /// What all connections share.
-struct Door {
+struct House {
     tls: Option<TlsAcceptor>,
+    turn: Option<Arc<turn::Service>>,
     mail: mpsc::Sender<Mail>,
     clock: Clock,
     numbers: AtomicU64,
-    open: Arc<Semaphore>,
-    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    sockets_per_address: usize,
-    tracker: TaskTracker,
     shutdown: CancellationToken,
 }
 
-async fn accept(listener: &TcpListener, door: &Arc<Door>) {
-    loop {
-        let Ok(permit) = door.open.clone().acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, from)) => {
-                // A client at its limit is not worth an answer.
-                let Some(place) = Place::take(door, from.ip(), permit) else { continue };
-                door.tracker.spawn(connection(door.clone(), stream, from, place));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-/// One connection's share of what an address may have; given back on drop.
-struct Place {
-    address: IpAddr,
-    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Place {
-    fn take(door: &Door, address: IpAddr, permit: OwnedSemaphorePermit) -> Option<Self> {
-        let address = network(address);
-        let mut counts = lock(&door.by_address);
-        let count = counts.entry(address).or_insert(0);
-        if *count >= door.sockets_per_address {
-            return None;
-        }
-        *count += 1;
-        drop(counts);
-        Some(Self { address, by_address: door.by_address.clone(), _permit: permit })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = lock(&self.by_address);
-        if let Some(count) = counts.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.address);
-            }
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// What counts as one address: with IPv6, everybody has 2^64 of them.
-pub fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
-    }
-}
-
 /// From the first byte to the last of a connection. A WebSocket ends by what the hub says.
-async fn connection(door: Arc<Door>, stream: TcpStream, from: SocketAddr, place: Place) {
+async fn connection(house: Arc<House>, stream: TcpStream, from: SocketAddr, place: Place) {
     stream.set_nodelay(true).ok();
     let Ok(reached) = stream.local_addr() else { return };
     let upgraded = tokio::select! {
-        upgraded = open(&door, stream) => upgraded,
-        () = door.shutdown.cancelled() => None,
+        upgraded = open(&house, stream, from) => upgraded,
+        () = house.shutdown.cancelled() => None,
     };
     let Some((stream, host)) = upgraded else { return };
-    let number = door.numbers.fetch_add(1, Ordering::Relaxed);
+    let number = house.numbers.fetch_add(1, Ordering::Relaxed);
     let (outbox, from_hub) = mpsc::channel(OUTBOX);
     let too_slow = CancellationToken::new();
     let line = Line { outbox, too_slow: too_slow.clone() };
@@ -258,28 +200,67 @@ async fn connection(door: Arc<Door>, stream: TcpStream, from: SocketAddr, place:
         reached: host.unwrap_or(reached.ip()).to_canonical(),
         line,
     };
-    if door.mail.send(connected).await.is_err() {
+    if house.mail.send(connected).await.is_err() {
         return;
     }
     let stream = TokioIo::new(stream);
-    Socket::new(number, stream, door.mail.clone(), from_hub, too_slow, door.clock).await.run().await;
+    Socket::new(number, stream, house.mail.clone(), from_hub, too_slow, house.clock).await.run().await;
     drop(place);
 }
 
-/// Opens a connection up to where it is a WebSocket; `None` if it asked for something else.
-async fn open(door: &Door, stream: TcpStream) -> Option<(Upgraded, Option<IpAddr>)> {
-    let Some(tls) = &door.tls else { return answer(stream).await };
-    match timeout(HANDSHAKE_WITHIN, tls.accept(stream)).await {
-        Ok(Ok(stream)) => answer(stream).await,
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "TLS handshake failed");
+/// Serves a connection up to where it is a WebSocket; `None` if it wanted something else.
+async fn open(house: &House, stream: TcpStream, from: SocketAddr) -> Option<(Upgraded, Option<IpAddr>)> {
+    match (Wants::of(&stream).await?, &house.tls) {
+        (Wants::Turn, _) => {
+            stream::prepare(&stream);
+            relay(house, stream, from).await;
             None
         }
-        Err(_) => {
-            tracing::debug!("TLS handshake took too long");
+        (Wants::Http, None) => answer(stream).await,
+        (Wants::Http, Some(_)) => {
+            refuse_plain(stream).await;
             None
+        }
+        (Wants::Tls, None) => None,
+        (Wants::Tls, Some(tls)) => {
+            let mut stream = handshake(tls, stream).await?;
+            match Wants::inside(&mut stream).await? {
+                Wants::Turn => {
+                    stream::prepare(stream.get_ref().0);
+                    relay(house, stream, from).await;
+                    None
+                }
+                Wants::Http => answer(stream).await,
+                Wants::Tls => None,
+            }
         }
     }
+}
+
+/// A TURN client that came in here.
+async fn relay<S: AsyncRead + AsyncWrite>(house: &House, stream: S, from: SocketAddr) {
+    if let Some(turn) = &house.turn {
+        stream::serve(turn, stream, from).await;
+    }
+}
+
+/// Tells a browser in its own words that this port has TLS.
+async fn refuse_plain(mut stream: TcpStream) {
+    let answer = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\r\n\
+        This server speaks TLS: the address begins with https:// or wss://.\n";
+    let farewell = async {
+        stream.write_all(answer).await?;
+        stream.shutdown().await?;
+        // A request that nobody has read would reset the connection before the answer is read.
+        let mut rest = [0; 1024];
+        while stream.read(&mut rest).await? > 0 {}
+        Ok::<_, std::io::Error>(())
+    };
+    timeout(FAREWELL_WITHIN, farewell).await.ok();
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Answers the one request of a connection.
@@ -307,18 +288,4 @@ where
     }
     let (upgrade, host) = lock(&upgrade).take()?;
     Some((upgrade.await.ok()?, host))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_ipv6_network_counts_as_one_address() {
-        let of = |text: &str| network(text.parse().expect("an address"));
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
-        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
-    }
 }

@@ -1,12 +1,20 @@
-//! A small TURN client over UDP, with which the server tests itself (and its tests the server).
+//! A small TURN client over UDP, TCP and TLS, with which the server tests itself (and its tests the
+//! server).
 
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
-use tokio::{net::UdpSocket, time::timeout};
+use rustls_pki_types::ServerName;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpStream, UdpSocket},
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
 use turn_types::{
     attribute::{ChannelNumber, Data, Lifetime, RequestedTransport, XorPeerAddress, XorRelayedAddress},
     message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH, SEND},
@@ -19,6 +27,8 @@ use turn_types::{
         prelude::{AttributeWrite, MessageWrite, MessageWriteExt},
     },
 };
+
+use super::frames::Frames;
 
 /// How long one attempt waits for its answer; packets are lost now and then.
 const ATTEMPT: Duration = Duration::from_millis(500);
@@ -46,10 +56,37 @@ pub enum ClientError {
     Socket(#[from] io::Error),
 }
 
+/// How to reach a server.
+#[derive(Clone, Debug)]
+pub enum Via {
+    /// In datagrams.
+    Udp(SocketAddr),
+    /// Over a connection.
+    Tcp(SocketAddr),
+    /// Over a connection with TLS, to a server of this name.
+    Tls(SocketAddr, Arc<rustls::ClientConfig>, ServerName<'static>),
+}
+
+impl From<SocketAddr> for Via {
+    fn from(address: SocketAddr) -> Self {
+        Self::Udp(address)
+    }
+}
+
+/// Bytes both ways.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// A way to the server that is open.
+enum Link {
+    Datagrams(UdpSocket),
+    Connection { stream: Box<dyn Stream>, frames: Frames },
+}
+
 /// A client with an allocation.
-#[derive(Debug)]
 pub struct Client {
-    socket: UdpSocket,
+    link: Link,
     username: String,
     key: IntegrityKey,
     realm: String,
@@ -59,30 +96,34 @@ pub struct Client {
 
 impl Client {
     /// The address that the server sees (a STUN binding).
-    pub async fn mapped_address(server: SocketAddr) -> Result<SocketAddr, ClientError> {
-        let socket = connected(server).await?;
+    pub async fn mapped_address(server: impl Into<Via>) -> Result<SocketAddr, ClientError> {
+        let mut link = Link::open(server.into()).await?;
         let request = Message::builder_request(BINDING, MessageWriteVec::new()).finish();
-        let reply = transact(&socket, &request).await?;
+        let reply = link.transact(&request).await?;
         let message = Message::from_bytes(&reply).map_err(|_| ClientError::Garbled)?;
         let mapped = message.attribute::<XorMappedAddress>().map_err(|_| ClientError::Garbled)?;
         Ok(mapped.addr(message.transaction_id()))
     }
 
     /// Gets a relay address.
-    pub async fn allocate(server: SocketAddr, username: &str, password: &str) -> Result<Self, ClientError> {
-        let socket = connected(server).await?;
+    pub async fn allocate(
+        server: impl Into<Via>,
+        username: &str,
+        password: &str,
+    ) -> Result<Self, ClientError> {
+        let mut link = Link::open(server.into()).await?;
         let udp = RequestedTransport::new(RequestedTransport::UDP);
         let mut first = Message::builder_request(ALLOCATE, MessageWriteVec::new());
         first.add_attribute(&udp).map_err(|_| ClientError::Garbled)?;
-        let challenge = transact(&socket, &first.finish()).await?;
+        let challenge = link.transact(&first.finish()).await?;
         let challenge = Message::from_bytes(&challenge).map_err(|_| ClientError::Garbled)?;
         let realm = challenge.attribute::<Realm>().map_err(|_| ClientError::Garbled)?.realm().to_owned();
         let nonce = challenge.attribute::<Nonce>().map_err(|_| ClientError::Garbled)?.nonce().to_owned();
         let key = LongTermCredentials::new(username.to_owned(), password.to_owned())
             .to_key(realm.clone())
             .make_key(IntegrityAlgorithm::Sha1);
-        let relayed = server;
-        let mut client = Self { socket, username: username.to_owned(), key, realm, nonce, relayed };
+        let relayed = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut client = Self { link, username: username.to_owned(), key, realm, nonce, relayed };
         let reply = client.request(ALLOCATE, |_| vec![Box::new(udp.clone())]).await?;
         let message = Message::from_bytes(&reply).map_err(|_| ClientError::Garbled)?;
         let relayed = message.attribute::<XorRelayedAddress>().map_err(|_| ClientError::Garbled)?;
@@ -123,30 +164,26 @@ impl Client {
     }
 
     /// Sends over a channel.
-    pub async fn send_channel(&self, number: u16, data: &[u8]) -> Result<(), ClientError> {
+    pub async fn send_channel(&mut self, number: u16, data: &[u8]) -> Result<(), ClientError> {
         let length = u16::try_from(data.len()).map_err(|_| ClientError::Garbled)?;
         let packet = [&number.to_be_bytes()[..], &length.to_be_bytes(), data].concat();
-        self.socket.send(&packet).await?;
-        Ok(())
+        self.link.send(&packet).await
     }
 
     /// Sends without a channel.
-    pub async fn send_indication(&self, peer: SocketAddr, data: &[u8]) -> Result<(), ClientError> {
+    pub async fn send_indication(&mut self, peer: SocketAddr, data: &[u8]) -> Result<(), ClientError> {
         let mut message = Message::builder_indication(SEND, MessageWriteVec::new());
         let id = message.transaction_id();
         message.add_attribute(&XorPeerAddress::new(peer, id)).map_err(|_| ClientError::Garbled)?;
         message.add_attribute(&Data::new(data)).map_err(|_| ClientError::Garbled)?;
-        self.socket.send(&message.finish()).await?;
-        Ok(())
+        self.link.send(&message.finish()).await
     }
 
     /// The next data of a peer: from an indication its address; from a channel the number in the
     /// port of the unspecified address.
-    pub async fn receive(&self) -> Result<(SocketAddr, Vec<u8>), ClientError> {
-        let mut packet = vec![0; 65_536];
-        let length =
-            timeout(DATA_WITHIN, self.socket.recv(&mut packet)).await.map_err(|_| ClientError::Silent)??;
-        let packet = &packet[..length];
+    pub async fn receive(&mut self) -> Result<(SocketAddr, Vec<u8>), ClientError> {
+        let packet = timeout(DATA_WITHIN, self.link.receive()).await.map_err(|_| ClientError::Silent)??;
+        let packet = &packet[..];
         if let Some((&[a @ 0x40..=0x4f, b, l0, l1], data)) = packet.split_first_chunk::<4>() {
             let length = usize::from(u16::from_be_bytes([l0, l1]));
             let data = data.get(..length).ok_or(ClientError::Garbled)?;
@@ -171,7 +208,7 @@ impl Client {
                 message.add_attribute(&*attribute).map_err(|_| ClientError::Garbled)?;
             }
             self.sign(&mut message).map_err(|_| ClientError::Garbled)?;
-            let reply = transact(&self.socket, &message.finish()).await?;
+            let reply = self.link.transact(&message.finish()).await?;
             let response = Message::from_bytes(&reply).map_err(|_| ClientError::Garbled)?;
             if response.has_class(MessageClass::Success) {
                 response.validate_integrity_with_key(&self.key).map_err(|_| ClientError::Garbled)?;
@@ -194,31 +231,89 @@ impl Client {
     }
 }
 
-async fn connected(server: SocketAddr) -> Result<UdpSocket, ClientError> {
-    let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-    let socket = UdpSocket::bind(any).await?;
-    socket.connect(server).await?;
-    Ok(socket)
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("username", &self.username).field("relayed", &self.relayed).finish()
+    }
 }
 
-/// Sends a request until its answer comes.
-async fn transact(socket: &UdpSocket, request: &[u8]) -> Result<Vec<u8>, ClientError> {
-    let id = request.get(4..20).ok_or(ClientError::Garbled)?;
-    let mut packet = vec![0; 65_536];
-    for _ in 0..ATTEMPTS {
-        socket.send(request).await?;
-        let answer = async {
-            loop {
-                let length = socket.recv(&mut packet).await?;
-                if packet[..length].get(4..20) == Some(id) {
-                    return Ok::<_, ClientError>(length);
-                }
+impl Link {
+    async fn open(via: Via) -> Result<Self, ClientError> {
+        let connect = async |server| {
+            let stream = TcpStream::connect(server).await?;
+            stream.set_nodelay(true)?;
+            Ok::<_, io::Error>(stream)
+        };
+        let stream: Box<dyn Stream> = match via {
+            Via::Udp(server) => {
+                let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+                let socket = UdpSocket::bind(any).await?;
+                socket.connect(server).await?;
+                return Ok(Self::Datagrams(socket));
+            }
+            Via::Tcp(server) => Box::new(connect(server).await?),
+            Via::Tls(server, config, name) => {
+                let stream = connect(server).await?;
+                Box::new(TlsConnector::from(config).connect(name, stream).await?)
             }
         };
-        if let Ok(length) = timeout(ATTEMPT, answer).await {
-            packet.truncate(length?);
-            return Ok(packet);
+        Ok(Self::Connection { stream, frames: Frames::new() })
+    }
+
+    async fn send(&mut self, packet: &[u8]) -> Result<(), ClientError> {
+        match self {
+            Self::Datagrams(socket) => {
+                socket.send(packet).await?;
+            }
+            Self::Connection { stream, .. } => {
+                let padding = packet.len().next_multiple_of(4) - packet.len();
+                stream.write_all(&[packet, &[0; 3][..padding]].concat()).await?;
+                stream.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next packet. Nothing is lost if the future is dropped.
+    async fn receive(&mut self) -> Result<Vec<u8>, ClientError> {
+        match self {
+            Self::Datagrams(socket) => {
+                let mut packet = vec![0; 65_536];
+                let length = socket.recv(&mut packet).await?;
+                packet.truncate(length);
+                Ok(packet)
+            }
+            Self::Connection { stream, frames } => loop {
+                if let Some(frame) = frames.next().map_err(|_| ClientError::Garbled)? {
+                    return Ok(frame.to_vec());
+                }
+                match stream.read(frames.space()).await? {
+                    0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                    count => frames.filled(count),
+                }
+            },
         }
     }
-    Err(ClientError::Silent)
+
+    /// Sends a request until its answer comes; once over a connection, which loses nothing.
+    async fn transact(&mut self, request: &[u8]) -> Result<Vec<u8>, ClientError> {
+        let id = request.get(4..20).ok_or(ClientError::Garbled)?;
+        for attempt in 0..ATTEMPTS {
+            if attempt == 0 || matches!(self, Self::Datagrams(_)) {
+                self.send(request).await?;
+            }
+            let answer = async {
+                loop {
+                    let packet = self.receive().await?;
+                    if packet.get(4..20) == Some(id) {
+                        return Ok::<_, ClientError>(packet);
+                    }
+                }
+            };
+            if let Ok(answer) = timeout(ATTEMPT, answer).await {
+                return answer;
+            }
+        }
+        Err(ClientError::Silent)
+    }
 }

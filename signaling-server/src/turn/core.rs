@@ -8,7 +8,13 @@
 //! even ports but no reservation of the next one (508), no DONT-FRAGMENT (420), and a refresh needs
 //! credentials that have not run out.
 
-use std::{collections::HashMap, net::SocketAddr, ops::Range, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use turn_types::{
     AddressFamily,
@@ -110,20 +116,29 @@ struct Caller {
     key: IntegrityKey,
 }
 
-/// The state of one listener.
+/// The state of one listener for datagrams, or of one connection.
 #[derive(Debug)]
 pub struct Core {
     secret: TurnSecret,
     nonces: Nonces,
-    limiter: Limiter,
+    limiter: Arc<Mutex<Limiter>>,
     relays: Arc<Relays>,
     allocations: HashMap<SocketAddr, Allocation>,
 }
 
 impl Core {
     /// A listener without clients.
-    pub fn new(secret: TurnSecret, nonces: Nonces, relays: Arc<Relays>, now: Duration) -> Self {
-        Self { secret, nonces, limiter: Limiter::new(now), relays, allocations: HashMap::new() }
+    pub fn new(
+        secret: TurnSecret,
+        nonces: Nonces,
+        limiter: Arc<Mutex<Limiter>>,
+        relays: Arc<Relays>,
+    ) -> Self {
+        Self { secret, nonces, limiter, relays, allocations: HashMap::new() }
+    }
+
+    fn limiter(&self) -> MutexGuard<'_, Limiter> {
+        self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Decides about a packet of a client.
@@ -140,6 +155,16 @@ impl Core {
     pub fn expire(&mut self, now: Duration) -> Vec<Arc<Relay>> {
         let over = self.allocations.extract_if(|_, allocation| allocation.until <= now);
         over.map(|(_, allocation)| allocation.relay).collect()
+    }
+
+    /// Gives up all allocations; returns them.
+    pub fn clear(&mut self) -> Vec<Arc<Relay>> {
+        self.allocations.drain().map(|(_, allocation)| allocation.relay).collect()
+    }
+
+    /// Whether nobody has an allocation.
+    pub fn is_empty(&self) -> bool {
+        self.allocations.is_empty()
     }
 
     fn channel_data(&mut self, packet: &[u8], client: SocketAddr, now: Duration) -> Outcome {
@@ -169,7 +194,7 @@ impl Core {
                     Err(reply) => reply.map_or(Outcome::Nothing, Outcome::Reply),
                 }
             }
-            (MessageClass::Request, _) if self.limiter.allows_stranger(client, now) => {
+            (MessageClass::Request, _) if self.limiter().allows_stranger(client, now) => {
                 Outcome::Reply(refuse(&message, ErrorCode::BAD_REQUEST, &[], None))
             }
             _ => Outcome::Nothing,
@@ -177,7 +202,7 @@ impl Core {
     }
 
     fn binding(&mut self, message: &Message<'_>, client: SocketAddr, now: Duration) -> Outcome {
-        if !self.limiter.allows_binding(client, now) {
+        if !self.limiter().allows_binding(client, now) {
             return Outcome::Nothing;
         }
         if let Some(reply) = unknown_attributes(message, &[], None) {
@@ -235,7 +260,7 @@ impl Core {
         now: Duration,
     ) -> Result<Caller, Option<Vec<u8>>> {
         let challenge = |core: &mut Self, code| {
-            core.limiter.allows_stranger(client, now).then(|| {
+            core.limiter().allows_stranger(client, now).then(|| {
                 let nonce = Nonce::new(&core.nonces.issue(client, now));
                 let realm = Realm::new(REALM);
                 match (&realm, &nonce) {
@@ -251,7 +276,7 @@ impl Core {
         let username = message.attribute::<Username>();
         let nonce = message.attribute::<Nonce>();
         let (Ok(username), Ok(nonce), true) = (username, nonce, message.has_attribute(Realm::TYPE)) else {
-            let allowed = self.limiter.allows_stranger(client, now);
+            let allowed = self.limiter().allows_stranger(client, now);
             return Err(allowed.then(|| refuse(message, ErrorCode::BAD_REQUEST, &[], None)));
         };
         if !self.nonces.accepts(nonce.nonce(), client, now) {

@@ -13,7 +13,7 @@ use std::{
 use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 
-use super::{allocation::Rights, core::Wanted, policy::PeerPolicy};
+use super::{allocation::Rights, core::Wanted, outlet::Outlet, policy::PeerPolicy};
 
 /// Most allocations of one user: one for each network interface, twice during an ICE restart.
 pub const PER_USER: usize = 16;
@@ -45,7 +45,7 @@ pub struct Relay {
     /// Receives from peers.
     pub socket: UdpSocket,
     /// Sends to the client.
-    pub to_client: Arc<UdpSocket>,
+    outlet: Outlet,
     /// Ends the task that receives.
     pub released: CancellationToken,
 }
@@ -101,8 +101,8 @@ impl Relays {
         }
     }
 
-    /// Makes a relay address for a client that reached the listener `to_client`.
-    pub fn allocate(&self, wanted: &Wanted, to_client: Arc<UdpSocket>) -> Result<Arc<Relay>, NoRelay> {
+    /// Makes a relay address for a client that is reached through `outlet`.
+    pub fn allocate(&self, wanted: &Wanted, outlet: Outlet) -> Result<Arc<Relay>, NoRelay> {
         let Wanted { client, ref user, ipv6: wants_ipv6, .. } = *wanted;
         let told = self.public_ip.map_or_else(|| address_towards(client.ip(), wants_ipv6), Some);
         let told = told.filter(|ip| ip.is_ipv6() == wants_ipv6).ok_or(NoRelay::Family)?;
@@ -124,7 +124,7 @@ impl Relays {
             user: user.clone(),
             rights: Mutex::default(),
             socket,
-            to_client,
+            outlet,
             released: CancellationToken::new(),
         });
         self.by_port.write().unwrap_or_else(PoisonError::into_inner).insert(port, relay.clone());
@@ -145,7 +145,7 @@ impl Relays {
             if wanted.even_port && port % 2 == 1 {
                 continue;
             }
-            match bind_udp(SocketAddr::new(ip, port), Families::One) {
+            match bind_udp(SocketAddr::new(ip, port), Families::One).and_then(UdpSocket::from_std) {
                 Ok(socket) => return Ok(socket),
                 Err(error) => family |= error.kind() == io::ErrorKind::Unsupported,
             }
@@ -214,11 +214,11 @@ pub fn deliver(relay: &Relay, from: SocketAddr, data: &[u8], now: Duration) {
             body.copy_from_slice(data);
             packet[..2].copy_from_slice(&number.to_be_bytes());
             packet[2..4].copy_from_slice(&length.to_be_bytes());
-            send_now(&relay.to_client, &packet[..4 + data.len()], relay.client);
+            relay.outlet.send(&packet[..4 + data.len()], relay.client, now);
         }
         (None, Ok(_)) => {
             let packet = super::core::data_indication(from, data);
-            send_now(&relay.to_client, &packet, relay.client);
+            relay.outlet.send(&packet, relay.client, now);
         }
         (_, Err(_)) => {}
     }
@@ -249,7 +249,7 @@ pub enum Families {
 }
 
 /// A UDP socket with buffers for bursts of video.
-pub fn bind_udp(address: SocketAddr, families: Families) -> io::Result<UdpSocket> {
+pub fn bind_udp(address: SocketAddr, families: Families) -> io::Result<std::net::UdpSocket> {
     use socket2::{Domain, Protocol, Socket, Type};
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
@@ -259,7 +259,7 @@ pub fn bind_udp(address: SocketAddr, families: Families) -> io::Result<UdpSocket
     socket.set_send_buffer_size(1 << 20).ok();
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    UdpSocket::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// Sends, or loses the packet: a relay that waits only makes it late. Past the runtime's readiness,

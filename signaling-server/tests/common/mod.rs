@@ -52,6 +52,16 @@ impl Server {
         Self { address, stop, task }
     }
 
+    /// Where STUN and TURN are.
+    pub async fn turn(&self) -> SocketAddr {
+        let mut client = self.client("nobody").await;
+        let ServerMessage::RoomJoined { ice_servers, .. } = client.open("a-room-to-ask-in").await else {
+            panic!("no room");
+        };
+        let url = ice_servers[0].urls[0].strip_prefix("stun:").expect("STUN comes first");
+        url.parse().expect("an address")
+    }
+
     /// Says goodbye to everybody.
     pub async fn stop(self) {
         self.stop.cancel();

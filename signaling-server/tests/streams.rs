@@ -1,0 +1,256 @@
+//! STUN and TURN over TCP and TLS: on their own port, on that of HTTP, and told nonsense.
+
+mod common;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use common::{PATIENCE, Server};
+use rustls_pki_types::ServerName;
+use sightline_server::{
+    ice::TurnSecret,
+    turn::client::{Client, ClientError, Via},
+};
+use signaling_protocol::ServerMessage;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UdpSocket},
+    time::timeout,
+};
+
+const SECRET: &str = "a secret of this test";
+
+/// A server with a certificate for `localhost`, and what a client needs to believe it.
+struct Secured {
+    server: Server,
+    client: Arc<rustls::ClientConfig>,
+}
+
+async fn plain() -> Server {
+    Server::with(|config| {
+        if let Some(turn) = &mut config.turn {
+            turn.secret = Some(TurnSecret::new(SECRET));
+            turn.relay_ports = 40_000..=50_000;
+        }
+    })
+    .await
+}
+
+async fn secured(versions: &[&'static rustls::SupportedProtocolVersion]) -> Secured {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).expect("written");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+    let server = Server::with(|config| {
+        config.tls = Some(sightline_server::config::read_tls(&cert, &key).expect("a certificate"));
+        if let Some(turn) = &mut config.turn {
+            turn.secret = Some(TurnSecret::new(SECRET));
+            turn.relay_ports = 30_000..=40_000;
+        }
+    })
+    .await;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).expect("a root");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .expect("of ring")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Secured { server, client: Arc::new(client) }
+}
+
+impl Secured {
+    fn via(&self, address: SocketAddr) -> Via {
+        Via::Tls(address, self.client.clone(), ServerName::try_from("localhost").expect("a name"))
+    }
+}
+
+fn credentials() -> (String, String) {
+    let username = "9000000000:ada".to_owned();
+    let password = TurnSecret::new(SECRET).password(&username);
+    (username, password)
+}
+
+async fn allocate(via: Via) -> Client {
+    let (user, password) = credentials();
+    Client::allocate(via, &user, &password).await.expect("an allocation")
+}
+
+/// Packets of all sizes there and back, by channel and by indication.
+async fn relays_both_ways(via: Via) {
+    let mut client = allocate(via).await;
+    let peer = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let address = peer.local_addr().expect("bound");
+    client.bind_channel(0x4001, address).await.expect("a channel");
+    let mut packet = [0; 2000];
+    for size in [1, 2, 3, 4, 5, 1199, 1200] {
+        client.send_channel(0x4001, &vec![7; size]).await.expect("sent");
+        let received = timeout(PATIENCE, peer.recv_from(&mut packet)).await.expect("in time").expect("ok");
+        assert_eq!(received, (size, client.relayed()));
+        peer.send_to(&vec![8; size], client.relayed()).await.expect("sent");
+        assert_eq!(client.receive().await.expect("data").1, vec![8; size]);
+    }
+    let other = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let address = other.local_addr().expect("bound");
+    client.permit(address).await.expect("a permission");
+    client.send_indication(address, b"by indication").await.expect("sent");
+    let (length, _) = timeout(PATIENCE, other.recv_from(&mut packet)).await.expect("in time").expect("ok");
+    assert_eq!(&packet[..length], b"by indication");
+    other.send_to(b"back", client.relayed()).await.expect("sent");
+    assert_eq!(client.receive().await.expect("data"), (address, b"back".to_vec()));
+    client.refresh().await.expect("prolonged");
+    client.release().await.expect("given back");
+    assert!(matches!(client.refresh().await, Err(ClientError::Refused(437))));
+}
+
+#[tokio::test]
+async fn a_relay_over_tcp_carries_packets_both_ways() {
+    let server = plain().await;
+    relays_both_ways(Via::Tcp(server.turn().await)).await;
+}
+
+#[tokio::test]
+async fn a_relay_over_tcp_is_on_the_port_of_http_too() {
+    let server = plain().await;
+    relays_both_ways(Via::Tcp(server.address)).await;
+    server.client("Ada").await.open("north").await;
+}
+
+#[tokio::test]
+async fn a_relay_over_tls_is_on_its_own_port_and_on_that_of_https() {
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let secured = secured(&[version]).await;
+        relays_both_ways(secured.via(secured.server.address)).await;
+    }
+    let secured = secured(rustls::ALL_VERSIONS).await;
+    let mut stream = TcpStream::connect(secured.server.address).await.expect("the server listens");
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("sent");
+    let mut answer = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("an end").expect("text");
+    assert!(answer.contains("400") && answer.contains("https://"), "{answer}");
+}
+
+#[tokio::test]
+async fn somebody_over_tcp_reaches_somebody_over_udp() {
+    let server = plain().await;
+    let relay = server.turn().await;
+    let (mut ada, mut bob) = (allocate(Via::Tcp(relay)).await, allocate(Via::Udp(relay)).await);
+    ada.bind_channel(0x4000, bob.relayed()).await.expect("a channel");
+    bob.bind_channel(0x4000, ada.relayed()).await.expect("a channel");
+    ada.send_channel(0x4000, b"hello").await.expect("sent");
+    assert_eq!(bob.receive().await.expect("data").1, b"hello");
+    bob.send_channel(0x4000, b"hello yourself").await.expect("sent");
+    assert_eq!(ada.receive().await.expect("data").1, b"hello yourself");
+}
+
+#[tokio::test]
+async fn a_binding_over_tcp_tells_the_client_its_address() {
+    let server = plain().await;
+    let mapped = Client::mapped_address(Via::Tcp(server.turn().await)).await.expect("an answer");
+    assert!(mapped.ip().is_loopback() && mapped.port() != 0);
+}
+
+#[tokio::test]
+async fn an_allocation_ends_with_its_connection() {
+    let server = plain().await;
+    let relay = server.turn().await;
+    let mut held = Vec::new();
+    while let Ok(client) = {
+        let (user, password) = credentials();
+        Client::allocate(Via::Tcp(relay), &user, &password).await
+    } {
+        held.push(client);
+        assert!(held.len() <= 16, "the quota of one user holds over TCP too");
+    }
+    assert_eq!(held.len(), 16);
+    drop(held);
+    // The server notices the closed connections in its own time.
+    let again = async {
+        loop {
+            let (user, password) = credentials();
+            match Client::allocate(Via::Tcp(relay), &user, &password).await {
+                Ok(_) => break,
+                Err(ClientError::Refused(486)) => tokio::time::sleep(Duration::from_millis(5)).await,
+                Err(other) => panic!("{other}"),
+            }
+        }
+    };
+    timeout(PATIENCE, again).await.expect("there is a place again");
+}
+
+#[tokio::test]
+async fn who_does_not_read_loses_packets_and_hurts_nobody() {
+    let server = plain().await;
+    let relay = server.turn().await;
+    let (mut slow, mut quick) = (allocate(Via::Tcp(relay)).await, allocate(Via::Tcp(relay)).await);
+    let peer = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let address = peer.local_addr().expect("bound");
+    slow.bind_channel(0x4000, address).await.expect("a channel");
+    quick.bind_channel(0x4000, address).await.expect("a channel");
+    // Far more than buffers hold.
+    for _ in 0..20_000 {
+        peer.send_to(&[1; 1200], slow.relayed()).await.expect("sent");
+    }
+    peer.send_to(b"still here", quick.relayed()).await.expect("sent");
+    assert_eq!(quick.receive().await.expect("data").1, b"still here");
+    let mut read = 0;
+    while let Ok((_, data)) = slow.receive().await {
+        assert_eq!(data, [1; 1200], "what arrives is whole");
+        read += 1;
+    }
+    println!("{read} of 20000 packets were kept for a client that did not read");
+    assert!((1..20_000).contains(&read));
+    peer.send_to(b"afterwards", slow.relayed()).await.expect("sent");
+    assert_eq!(slow.receive().await.expect("data").1, b"afterwards");
+}
+
+#[tokio::test]
+async fn nonsense_ends_its_connection_and_no_other() {
+    let server = plain().await;
+    let relay = server.turn().await;
+    let mut good = allocate(Via::Tcp(relay)).await;
+    let giant = [&b"\0\x01\xff\xfc\x21\x12\xa4\x42"[..], &[0; 12]].concat();
+    let no_cookie = b"\0\x01\0\0not a cookie of stun".to_vec();
+    let odd = b"\0\x01\0\x03\x21\x12\xa4\x42".to_vec();
+    let other_tls = [&b"\x16\x03\x01\x02\0"[..], &[9; 512]].concat();
+    let late_garbage = [&b"\0\x01\0\0\x21\x12\xa4\x42"[..], &[5; 12], &[0xff; 64]].concat();
+    for bytes in
+        [giant, no_cookie, odd, other_tls, late_garbage, b"GET / HTTP/1.1\r\n\r\n".to_vec(), vec![0xff; 99]]
+    {
+        let mut stream = TcpStream::connect(relay).await.expect("the server listens");
+        stream.write_all(&bytes).await.ok();
+        let mut answer = Vec::new();
+        // Closed or reset, whichever comes first.
+        timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an end").ok();
+    }
+    good.refresh().await.expect("it still works");
+}
+
+#[tokio::test]
+async fn half_a_frame_is_waited_for() {
+    let server = plain().await;
+    let mut stream = TcpStream::connect(server.turn().await).await.expect("the server listens");
+    let binding = [&b"\0\x01\0\0\x21\x12\xa4\x42"[..], &[5; 12]].concat();
+    for byte in binding {
+        stream.write_all(&[byte]).await.expect("sent");
+        tokio::task::yield_now().await;
+    }
+    let mut answer = [0; 20];
+    timeout(PATIENCE, stream.read_exact(&mut answer)).await.expect("in time").expect("an answer");
+    assert_eq!(answer[..2], [1, 1], "a success response");
+}
+
+#[tokio::test]
+async fn the_room_s_credentials_open_the_relay_over_tcp() {
+    let server = Server::start().await;
+    let mut ada = server.client("Ada").await;
+    let ServerMessage::RoomJoined { ice_servers, .. } = ada.open("north").await else { panic!("no room") };
+    let turn = ice_servers.into_iter().find(|server| server.username.is_some()).expect("a relay");
+    let (user, password) = (turn.username.expect("checked"), turn.credential.expect("with the name"));
+    Client::allocate(Via::Tcp(server.address), &user, &password).await.expect("an allocation");
+    assert!(matches!(
+        Client::allocate(Via::Tcp(server.address), &user, "wrong").await,
+        Err(ClientError::Refused(401))
+    ));
+}
