@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 #[cfg(feature = "gui")]
 pub mod desktop;
+pub mod diagnosis;
 pub mod engine;
 pub mod headless;
 pub mod link;
