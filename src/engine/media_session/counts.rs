@@ -1,0 +1,42 @@
+//! What the media part counts, for the statistics of a connection.
+
+use crate::media::stats::{
+    AudioPlayoutStats, AudioReceiveStats, AudioSendStats, VideoReceiveStats, VideoSendStats,
+};
+use crate::rtc::stats::Report;
+
+/// What the media part counts for one participant; `None` where nothing runs.
+#[derive(Clone, Debug, Default)]
+pub struct MediaStats {
+    /// Our camera.
+    pub video_send: Option<VideoSendStats>,
+    /// Our microphone.
+    pub audio_send: Option<AudioSendStats>,
+    /// Their camera.
+    pub video_receive: Option<VideoReceiveStats>,
+    /// Their microphone.
+    pub audio_receive: Option<AudioReceiveStats>,
+    /// Our speaker.
+    pub playout: Option<AudioPlayoutStats>,
+}
+
+impl MediaStats {
+    /// Completes the dictionaries of a connection.
+    pub fn fill(&self, report: &mut Report) {
+        if let Some(stats) = &self.video_send {
+            report.fill_video_send(stats);
+        }
+        if let Some(stats) = &self.audio_send {
+            report.fill_audio_send(stats);
+        }
+        if let Some(stats) = &self.video_receive {
+            report.fill_video_receive(stats);
+        }
+        if let Some(stats) = &self.audio_receive {
+            report.fill_audio_receive(stats);
+        }
+        if let Some(stats) = &self.playout {
+            report.fill_playout(stats);
+        }
+    }
+}

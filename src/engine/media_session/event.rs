@@ -1,0 +1,60 @@
+//! What happens in the media part, and what the person should know of it.
+
+use std::time::Instant;
+
+use signaling_protocol::PeerId;
+
+use crate::media::{AudioSink, AudioSource, DeviceError, VideoSource};
+
+/// Which device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// Pictures in.
+    Camera,
+    /// Sound in.
+    Microphone,
+    /// Sound out.
+    Speaker,
+}
+
+/// Counts the openings of a device, so that the result of an earlier one is recognised.
+pub type Generation = u64;
+
+/// What happens in the media part.
+pub enum MediaEvent {
+    /// A camera was opened, or not.
+    Camera(Generation, Result<Box<dyn VideoSource>, DeviceError>),
+    /// A microphone was opened, or not.
+    Microphone(Generation, Result<Box<dyn AudioSource>, DeviceError>),
+    /// A speaker was opened, or not.
+    Speaker(Generation, Result<Box<dyn AudioSink>, DeviceError>),
+    /// A device that ran is gone or broken.
+    Ended(DeviceKind, DeviceError),
+    /// A decoder cannot go on without a key frame.
+    KeyframeNeeded(PeerId),
+    /// The first picture of a participant is in its slot.
+    FirstFrame(PeerId, Instant),
+    /// The first sound of a participant goes to the speaker.
+    FirstAudio(PeerId, Instant),
+}
+
+/// What became of a device; the actor tells the person.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DeviceChange {
+    /// It runs now, in place of another that failed.
+    Replaced {
+        /// Which.
+        kind: DeviceKind,
+        /// What it is called.
+        name: String,
+        /// What was wrong with the other.
+        reason: String,
+    },
+    /// It cannot be used, and there is no other.
+    Lost {
+        /// Which.
+        kind: DeviceKind,
+        /// One sentence.
+        reason: String,
+    },
+}
