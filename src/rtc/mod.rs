@@ -26,6 +26,7 @@ pub mod rtcp;
 pub mod sdp;
 pub mod sender;
 pub mod stats;
+pub mod stun;
 #[cfg(test)]
 mod tests;
 pub mod webrtc;
