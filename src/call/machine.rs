@@ -415,7 +415,7 @@ impl CallMachine {
 
     /// A signal as the server carries it, vouched for by the link's secret.
     pub(super) fn outgoing(&self, mut signal: Signal) -> Option<serde_json::Value> {
-        if let Signal::Description { kind, sdp, proof } = &mut signal {
+        if let Signal::Description { kind, sdp, proof, .. } = &mut signal {
             *proof = self
                 .room
                 .as_ref()
@@ -429,7 +429,7 @@ impl CallMachine {
     /// find its proof in every description; who opened the room also lets people in who have only
     /// the room's code, as unproven, but nobody falls back to that.
     pub(super) fn vet(&self, signal: &Signal, must: bool) -> Vetted {
-        let Signal::Description { kind, sdp, proof } = signal else { return Vetted::Fine };
+        let Signal::Description { kind, sdp, proof, .. } = signal else { return Vetted::Fine };
         let Some(room) = &self.room else { return Vetted::Forged };
         match (&room.link.secret, proof) {
             (None, _) => Vetted::Unproven,

@@ -12,12 +12,14 @@ use super::machine::CallMachine;
 use crate::engine::command::Switch;
 use crate::engine::view::{CallPhase, CallView, EndReason, Quality, Severity, SignalingStatus, Summary};
 use crate::link::{Link, Secret};
-use crate::rtc::{DescriptionKind, PeerPhase, Signal};
+use crate::rtc::{ConnectionNumber, DescriptionKind, PeerPhase, Signal};
 use crate::server_url::ServerUrl;
 use crate::signaling::{SignalEvent, SignalingError};
 use crate::units::Bitrate;
 
 const SDP: &str = "v=0\r\na=fingerprint:sha-256 AB:CD\r\n";
+
+const FIRST: ConnectionNumber = ConnectionNumber::FIRST;
 
 fn peer(name: &str) -> PeerId {
     PeerId::new(name).expect("a peer")
@@ -40,11 +42,18 @@ fn room() -> RoomId {
 }
 
 fn description(kind: DescriptionKind) -> Signal {
-    Signal::Description { kind, sdp: SDP.into(), proof: None }
+    Signal::Description {
+        kind,
+        sdp: SDP.into(),
+        proof: None,
+        moves: true,
+        replaces: false,
+        connection: FIRST,
+    }
 }
 
 fn candidate(text: &str) -> Signal {
-    Signal::Candidate { candidate: text.into(), mid: None, ufrag: None }
+    Signal::Candidate { candidate: text.into(), mid: None, ufrag: None, connection: FIRST }
 }
 
 fn value(signal: Signal) -> serde_json::Value {
@@ -55,7 +64,14 @@ fn value(signal: Signal) -> serde_json::Value {
 fn proven(kind: DescriptionKind, secret: u8) -> serde_json::Value {
     let secret = Secret::from_bytes([secret; 16]);
     let proof = super::proof::make(&secret, &room(), kind, SDP);
-    value(Signal::Description { kind, sdp: SDP.into(), proof })
+    value(Signal::Description {
+        kind,
+        sdp: SDP.into(),
+        proof,
+        moves: true,
+        replaces: false,
+        connection: FIRST,
+    })
 }
 
 fn ice() -> Vec<IceServer> {
@@ -554,8 +570,15 @@ fn an_answer_that_the_link_does_not_vouch_for_ends_the_call_before_it_begins() {
         let mut test = Test::knocking();
         let forged = serde_json::from_value::<Signal>(answer.clone()).expect("a signal");
         let answer = match forged {
-            Signal::Description { kind: DescriptionKind::Offer, sdp, proof } => {
-                value(Signal::Description { kind: DescriptionKind::Answer, sdp, proof })
+            Signal::Description { kind: DescriptionKind::Offer, sdp, proof, moves, replaces, connection } => {
+                value(Signal::Description {
+                    kind: DescriptionKind::Answer,
+                    sdp,
+                    proof,
+                    moves,
+                    replaces,
+                    connection,
+                })
             }
             _ => answer,
         };

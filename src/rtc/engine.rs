@@ -2,12 +2,12 @@
 //!
 //! The seam lies at SDP text, RTP packets and raw RTCP: a second engine is one folder that
 //! implements [`Engine`] and [`Connection`]. Which participant a connection belongs to, when to
-//! offer and when to restart is decided above; gathering, checks, DTLS, SRTP, NACK and feedback are
+//! offer and when to move to another connection is decided above; gathering, checks, DTLS, SRTP, NACK and feedback are
 //! the engine's. Instants are on the monotonic clock.
 //!
 //! ```text
-//!  peer ──offer/answer/candidate/send──▶ Connection ──▶ network
-//!  peer ◀──────────Event (bounded)────── Connection ◀── network
+//!  link ──offer/answer/candidate/send──▶ Connection ──▶ network
+//!  link ◀──────────Event (bounded)────── Connection ◀── network
 //!  receivers ◀── PacketSinks (bounded) ──┘    │
 //!  accounting ◀── WireTap (every packet) ─────┤
 //!  estimate   ◀── Estimator (feedback) ───────┘
@@ -78,12 +78,32 @@ pub struct Setup {
     pub addresses: Addresses,
     /// Whether there is a video track besides the audio track.
     pub video: bool,
+    /// What our tracks are called on the wire.
+    pub ssrcs: Ssrcs,
     /// Where received packets go.
     pub sinks: PacketSinks,
     /// Counts what passes.
     pub tap: Box<dyn WireTap>,
     /// Says how much the path carries.
     pub estimator: Box<dyn Estimator>,
+}
+
+/// The synchronisation sources of our tracks towards one participant, the same in all of its
+/// connections: for its receivers a new one is a sender that began anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ssrcs {
+    /// Of the microphone.
+    pub audio: u32,
+    /// Of the camera.
+    pub video: u32,
+}
+
+impl Ssrcs {
+    /// Two different ones (RFC 3550 section 8.1), neither of them 0.
+    pub fn random() -> Self {
+        let audio = getrandom::u32().unwrap_or(0x51a7) | 1;
+        Self { audio, video: audio ^ 0x8000_0000 }
+    }
 }
 
 /// Which of this computer's addresses a connection uses.
@@ -142,8 +162,8 @@ pub struct OutgoingReport {
 /// One connection to one participant. All calls return soon; none waits for the network.
 #[async_trait]
 pub trait Connection: Send + Sync {
-    /// Makes an offer and applies it locally. `Restart::Ice` begins a new ICE generation.
-    async fn offer(&self, restart: Restart) -> Result<(), EngineError>;
+    /// Makes an offer and applies it locally.
+    async fn offer(&self) -> Result<(), EngineError>;
 
     /// Applies an offer of the other side, makes an answer, and applies it locally.
     async fn answer(&self, offer: &str) -> Result<(), EngineError>;
@@ -182,15 +202,6 @@ pub trait Connection: Send + Sync {
 
     /// Ends it; the other side is told if it can be reached.
     async fn close(&self);
-}
-
-/// Whether an offer begins a new ICE generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Restart {
-    /// The path stays.
-    No,
-    /// New credentials, new candidates, new checks.
-    Ice,
 }
 
 /// What happens in a connection.

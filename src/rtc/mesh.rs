@@ -1,4 +1,4 @@
-//! Every participant directly: one connection each, one encode for all.
+//! Every participant directly: one peer each, one encode for all.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,34 +10,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::accounting::SharedAccounts;
-use super::bandwidth::PathEstimator;
-use super::engine::{Addresses, Engine, Estimator};
+use super::engine::{Addresses, Engine};
 use super::packetizer::Packetizer;
 use super::peer::{self, Command};
 use super::sender::FrameQueue;
 use super::{MediaSender, Signal, Transport, TransportConfig, TransportEvent};
-
-/// What watches one connection.
-pub struct Monitors {
-    /// Counts packets.
-    pub accounts: SharedAccounts,
-    /// Estimates what the path carries.
-    pub estimator: Box<dyn Estimator>,
-}
-
-impl Monitors {
-    /// Fresh accounts, and an estimate that follows the path up to the configured cap.
-    pub fn new(config: &TransportConfig) -> Self {
-        Self {
-            accounts: SharedAccounts::default(),
-            estimator: Box::new(PathEstimator::new(config.max_bitrate)),
-        }
-    }
-}
-
-/// Makes the monitors of a connection.
-pub type MakeMonitors = Arc<dyn Fn(&TransportConfig) -> Monitors + Send + Sync>;
 
 /// What a mesh is made with.
 pub struct Options {
@@ -45,18 +22,12 @@ pub struct Options {
     pub engine: Arc<dyn Engine>,
     /// Which of this computer's addresses to use.
     pub addresses: Addresses,
-    /// What watches connections.
-    pub monitors: MakeMonitors,
 }
 
 impl Options {
     /// The `webrtc` crate's connections over all interfaces.
     pub fn new() -> Self {
-        Self {
-            engine: Arc::new(super::webrtc::CrateEngine),
-            addresses: Addresses::default(),
-            monitors: Arc::new(Monitors::new),
-        }
+        Self { engine: Arc::new(super::webrtc::CrateEngine), addresses: Addresses::default() }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Carries encoded media between this participant and the others of one room.
 //!
 //! ```text
-//!  MediaSender ──▶ mesh ──▶ peer (packetize, gate) ──▶ engine ──▶ network
-//!  network ──▶ engine ──▶ peer ──▶ TransportEvent::TrackAdded { packets } ──▶ media::receive
-//!  Signal in/out ◀──▶ negotiation (pure) ◀──▶ engine
+//!  MediaSender ──▶ mesh ──▶ peer (gate, numbers, pace) ──▶ link ──▶ engine ──▶ network
+//!  network ──▶ engine ──▶ link ──▶ peer ──▶ TransportEvent::TrackAdded { packets } ──▶ media::receive
+//!  Signal in/out ◀──▶ peer (which link?) ◀──▶ link ◀──▶ negotiation (pure) ◀──▶ engine
 //! ```
 //!
 //! The seam lies *below* the encoder, so that one encoded frame can go to every participant and a
@@ -14,9 +14,13 @@
 pub mod accounting;
 pub mod bandwidth;
 pub mod engine;
+mod handover;
+mod improvement;
+mod link;
 pub mod mesh;
 pub mod nat;
 pub mod negotiation;
+mod outlet;
 pub mod pacer;
 pub mod packetizer;
 mod peer;
@@ -25,6 +29,7 @@ mod recovery;
 pub mod rtcp;
 pub mod sdp;
 pub mod sender;
+mod signal;
 pub mod stats;
 pub mod stun;
 #[cfg(test)]
@@ -37,6 +42,8 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use signaling_protocol::{IceServer, PeerId};
 use tokio::sync::mpsc;
+
+pub use signal::{ConnectionNumber, DescriptionKind, Signal};
 
 use crate::media::encoded::{EncodedFrame, TrackKind};
 use crate::media::{RemotePacket, SenderReport};
@@ -64,52 +71,6 @@ pub struct TransportConfig {
     pub video: bool,
     /// Never send more than this, whatever the estimate.
     pub max_bitrate: Option<Bitrate>,
-}
-
-/// A message for the other side's transport, relayed by the signaling server, which does not look
-/// inside. Follows perfect negotiation (W3C webrtc-pc section 10.7).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "k", rename_all = "snake_case")]
-pub enum Signal {
-    /// A session description.
-    Description {
-        /// Offer or answer.
-        #[serde(rename = "type")]
-        kind: DescriptionKind,
-        /// SDP (RFC 8866).
-        sdp: String,
-        /// Authenticates the certificate fingerprints inside by the link's secret; see
-        /// `call::proof`. Filled in and checked by the engine.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        proof: Option<String>,
-    },
-    /// A trickled candidate (RFC 8838).
-    Candidate {
-        /// The `candidate:` attribute, without `a=`.
-        candidate: String,
-        /// The media identification it belongs to.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        mid: Option<String>,
-        /// The username fragment of the ICE generation it belongs to.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        ufrag: Option<String>,
-    },
-    /// No more candidates of this ICE generation.
-    EndOfCandidates {
-        /// The username fragment of the ICE generation that is complete.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        ufrag: Option<String>,
-    },
-}
-
-/// Offer or answer (RFC 3264).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DescriptionKind {
-    /// Proposes a session.
-    Offer,
-    /// Accepts one.
-    Answer,
 }
 
 /// W3C `RTCIceConnectionState`.
@@ -314,7 +275,7 @@ pub trait Transport: Send {
     /// Where the encode threads put their frames.
     fn media(&self) -> MediaSender;
 
-    /// New servers or credentials, for connections made or restarted from now on.
+    /// New servers or credentials, for connections made from now on.
     fn configure(&mut self, config: TransportConfig);
 
     /// Makes a connection before its participant is known: gathers, and tells its offer.
@@ -331,7 +292,8 @@ pub trait Transport: Send {
     /// Asks a participant for a key frame of its camera (PLI).
     fn request_keyframe(&mut self, peer: &PeerId);
 
-    /// Looks for a new path to a participant while the old one stays in use as long as it can.
+    /// Looks for a new path to a participant, by another connection beside the one in use; media
+    /// moves without a gap.
     fn restart_ice(&mut self, peer: &PeerId);
 
     /// Ends the connection to a participant who left.

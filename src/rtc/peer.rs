@@ -1,36 +1,41 @@
-//! One participant's connection, whatever happens to the engine's connections below it.
+//! One participant, whatever connections lead to it.
 //!
 //! ```text
-//!  mesh ──Command──▶ ┌──────┐ ──offer, answer, candidate, packet──▶ engine
-//!  queue ──frames──▶ │ peer │
-//!  mesh's owner ◀────└──────┘ ◀──Event── engine
+//!                    ┌──────┐ ──packets──▶ carrier ─┐
+//!  mesh ──Command──▶ │ peer │ ──signals──▶ next     ├─▶ engine
+//!  queue ──frames──▶ └──────┘              old ─────┘
+//!  mesh's owner ◀──────┘ ◀─────Event───────────────── engine
 //! ```
 //!
-//! One task owns everything of one participant: it negotiates, keeps candidates until they can be
-//! used, restarts when the path is silent, and begins anew when the engine or the other side did.
-//! Tracks are the participant's: they are announced once, however many connections carry them.
+//! One task owns everything of one participant. Mostly there is one link, the carrier of media. A
+//! new path is a new link that is brought up beside the carrier; media moves to it without a gap,
+//! and the old one lingers for what is still on its way. What is received is taken from all of them.
+//! Tracks, numbers, pacing and accounts are the participant's, so that a move is neither heard nor
+//! seen.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use signaling_protocol::PeerId;
+use signaling_protocol::{IceServer, PeerId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::accounting::SharedAccounts;
-use super::engine::{
-    Candidate, Connection, Engine, EngineError, Event, EventSender, PacketSinks, Restart, Setup,
-};
-use super::mesh::{Monitors, Options};
-use super::negotiation::{Manners, Negotiation, OnOffer, State};
+use super::bandwidth::{self, PathEstimator};
+use super::engine::{Candidate, Event, PacketSinks, Setup, Ssrcs};
+use super::handover::{self, Overlap, Purpose, Verdict};
+use super::improvement::Improvement;
+use super::link::{Link, Outcome, check_description};
+use super::mesh::Options;
+use super::outlet::Outlet;
 use super::pacer::{Pacer, Priority};
 use super::packetizer::Packets;
 use super::recovery::Recovery;
 use super::sender::{FrameSource, Outbound};
 use super::{
-    DescriptionKind, DtlsState, IcePolicy, IceState, PeerPhase, SelectedPair, Signal, TransportConfig,
-    TransportEvent, sdp,
+    CandidateType, ConnectionNumber, DescriptionKind, DtlsState, IcePolicy, IceState, PeerPhase,
+    SelectedPair, Signal, TransportConfig, TransportEvent,
 };
 use crate::clock;
 use crate::media::RemotePacket;
@@ -40,26 +45,8 @@ use crate::units::Bitrate;
 /// Calls on their way to a peer. They are few; when full, the call is lost and logged.
 pub const COMMANDS: usize = 256;
 
-/// Candidates kept until their description comes; when full, the oldest goes.
+/// Candidates kept until the offer comes that they belong to; when full, the oldest goes.
 const HELD: usize = 64;
-
-/// Candidates used of one ICE generation of the other side; more only cost checks.
-const MOST_CANDIDATES: usize = 64;
-
-/// Longest candidate line and description that we look at.
-const LONGEST_CANDIDATE: usize = 512;
-/// See [`LONGEST_CANDIDATE`]; what signaling carries at most.
-const LONGEST_DESCRIPTION: usize = signaling_protocol::MAX_SIGNAL;
-
-/// Media sections that a description may have: ours have two, a browser's a few more.
-const MOST_SECTIONS: usize = 16;
-
-/// How long an offer waits for its candidates. Those of our own interfaces come within a
-/// millisecond, a near STUN server answers in a few; later ones are trickled.
-const OFFER_WAIT: Duration = Duration::from_millis(20);
-
-/// The same for an answer, for which the other side waits.
-const ANSWER_WAIT: Duration = Duration::from_millis(5);
 
 /// Between sender reports (RFC 3550 would allow 5 s; lip sync wants its first one soon).
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -74,6 +61,9 @@ const FIRST_PACE: Bitrate = Bitrate::from_kbps(4_000);
 
 /// Bytes around an RTP payload on the wire: RTP header and extensions, SRTP tag, UDP, IPv4.
 const OVERHEAD: usize = 20 + 16 + 28;
+
+/// A connection that is being set up is not set up again within this time.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// What the mesh asks of a peer.
 pub enum Command {
@@ -111,53 +101,41 @@ pub struct Parts {
     pub stop: CancellationToken,
 }
 
-/// The engine's connection of now.
-struct Live {
-    connection: Box<dyn Connection>,
-    events: mpsc::Receiver<Event>,
-    accounts: SharedAccounts,
-    /// The estimate.
-    target: Option<Bitrate>,
-}
-
-/// A description that waits a moment for its candidates.
-struct Unsent {
-    kind: DescriptionKind,
-    until: Instant,
-}
-
-/// What we know of the other side's description.
-struct Remote {
-    fingerprint: Option<String>,
-    ufrag: Option<String>,
-    candidates: usize,
+/// What the owner has been told of the carrier.
+#[derive(Default)]
+struct Told {
+    ice: Option<IceState>,
+    dtls: DtlsState,
+    pair: Option<SelectedPair>,
+    phase: Option<PeerPhase>,
 }
 
 struct Peer {
-    id: Option<PeerId>,
+    outlet: Outlet,
     config: TransportConfig,
-    engine: Arc<dyn Engine>,
     options: Arc<Options>,
-    events: mpsc::Sender<TransportEvent>,
-    stop: CancellationToken,
-    live: Option<Live>,
+    /// At most three: one on its way up, the carrier, and one that lingers.
+    links: Vec<Link>,
+    /// The link that carries media, or will when it is up. Later numbers are on their way up,
+    /// earlier ones linger.
+    carrier: ConnectionNumber,
+    /// The newest one that either side has begun.
+    newest: ConnectionNumber,
+    /// The other side can have two connections.
+    they_move: bool,
+    /// Candidates of an offer that has not come yet.
+    held: Vec<(ConnectionNumber, Candidate)>,
     sinks: PacketSinks,
     audio: Option<mpsc::Receiver<RemotePacket>>,
     video: Option<mpsc::Receiver<RemotePacket>>,
-    negotiation: Negotiation,
-    unsent: Option<Unsent>,
-    early: VecDeque<Candidate>,
-    held: VecDeque<Candidate>,
-    remote: Option<Remote>,
-    /// Fingerprint of our pending or current description.
-    fingerprint: Option<String>,
-    /// Whether we made the first offer; that side restarts first.
+    accounts: SharedAccounts,
+    ssrcs: Ssrcs,
+    /// Whether we made the first offer; that side looks for a new path first.
     offerer: bool,
-    ice: IceState,
-    dtls: DtlsState,
-    phase: Option<PeerPhase>,
-    pair: Option<SelectedPair>,
+    told: Told,
     recovery: Recovery,
+    improvement: Improvement,
+    overlap: Overlap,
     outbound: Outbound,
     /// Payloads on their way out: a frame and the index of one of its payloads.
     pacer: Pacer<(Arc<Packets>, usize)>,
@@ -166,34 +144,30 @@ struct Peer {
     next_report: Option<Instant>,
 }
 
-/// Runs one participant's connection until it is stopped.
+/// Runs one participant's connections until it is stopped.
 pub async fn run(parts: Parts) {
     let Parts { id, config, options, mut commands, mut frames, events, stop } = parts;
     let (sinks, audio, video) = PacketSinks::channels();
     let random = || getrandom::u32().unwrap_or(0x5c17) as u16 & 0x7fff;
     let mut peer = Peer {
-        id,
+        outlet: Outlet { id, events, stop: stop.clone() },
         config,
-        engine: options.engine.clone(),
         options,
-        events,
-        stop: stop.clone(),
-        live: None,
+        links: Vec::new(),
+        carrier: ConnectionNumber::FIRST,
+        newest: ConnectionNumber::FIRST,
+        they_move: false,
+        held: Vec::new(),
         sinks,
         audio: Some(audio),
         video: Some(video),
-        negotiation: Negotiation::default(),
-        unsent: None,
-        early: VecDeque::new(),
-        held: VecDeque::new(),
-        remote: None,
-        fingerprint: None,
+        accounts: SharedAccounts::default(),
+        ssrcs: Ssrcs::random(),
         offerer: false,
-        ice: IceState::New,
-        dtls: DtlsState::New,
-        phase: None,
-        pair: None,
+        told: Told::default(),
         recovery: Recovery::default(),
+        improvement: Improvement::default(),
+        overlap: Overlap::default(),
         outbound: Outbound::new(random(), random()),
         pacer: Pacer::new(FIRST_PACE),
         late: 0,
@@ -207,21 +181,25 @@ pub async fn run(parts: Parts) {
                 Some(command) => peer.on_command(command).await,
                 None => break,
             },
-            event = next_event(&mut peer.live) => peer.on_event(event).await,
+            (number, event) = next_event(&mut peer.links) => peer.on_event(number, event).await,
             Some(frame) = frames.next() => peer.on_frame(frame, &frames).await,
             () = sleep_until(wake) => peer.on_time(clock::now()).await,
         }
     }
-    if let Some(live) = peer.live.take() {
-        live.connection.close().await;
-    }
+    futures_util::future::join_all(peer.links.iter().map(|link| link.connection.close())).await;
 }
 
-async fn next_event(live: &mut Option<Live>) -> Event {
-    match live {
-        Some(live) => live.events.recv().await.unwrap_or(Event::Ended),
-        None => std::future::pending().await,
-    }
+/// The next event of any link.
+async fn next_event(links: &mut [Link]) -> (ConnectionNumber, Event) {
+    std::future::poll_fn(|cx| {
+        for link in links.iter_mut() {
+            if let Poll::Ready(event) = link.poll_event(cx) {
+                return Poll::Ready((link.number, event));
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 async fn sleep_until(wake: Option<Instant>) {
@@ -231,24 +209,42 @@ async fn sleep_until(wake: Option<Instant>) {
     }
 }
 
+/// The link with a number.
+fn find(links: &mut [Link], number: ConnectionNumber) -> Option<&mut Link> {
+    links.iter_mut().find(|link| link.number == number)
+}
+
+fn is_relay(server: &IceServer) -> bool {
+    server.urls.iter().any(|url| url.starts_with("turn"))
+}
+
 impl Peer {
     fn next_wake(&self) -> Option<Instant> {
-        let unsent = self.unsent.as_ref().map(|unsent| unsent.until);
-        [unsent, self.recovery.poll_timeout(), self.next_report, self.pacer.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.links.iter().filter_map(Link::next_wake).min(),
+            self.moves_at(),
+            self.recovery.poll_timeout(),
+            self.improvement.poll_timeout(),
+            self.next_report,
+            self.pacer.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     async fn on_time(&mut self, now: Instant) {
         self.flush(now).await;
-        if self.unsent.as_ref().is_some_and(|unsent| unsent.until <= now) {
-            self.send_description().await;
+        for link in &mut self.links {
+            link.on_time(now, &self.outlet).await;
         }
         if self.recovery.handle_timeout(now) {
-            self.want_offer(Restart::Ice).await;
+            self.begin_next(Purpose::Replace).await;
         }
-        self.update_phase(now).await;
+        if self.improvement.handle_timeout(self.offerer, now) && self.they_move && self.next().is_none() {
+            self.begin_next(Purpose::Better).await;
+        }
+        self.settle(now).await;
         if self.next_report.is_some_and(|at| at <= now) {
             self.next_report = Some(now + REPORT_INTERVAL);
             self.send_reports(now).await;
@@ -260,112 +256,40 @@ impl Peer {
             Command::Adopt(id) => self.adopt(id).await,
             Command::Offer => {
                 self.offerer = true;
-                if self.open().await {
-                    self.want_offer(Restart::No).await;
-                }
+                self.begin_anew().await;
             }
             Command::Signal(signal) => self.on_signal(signal).await,
             Command::Keyframe => {
-                if let Some(live) = &self.live
-                    && let Err(error) = live.connection.request_keyframe().await
-                {
-                    tracing::debug!(%error, "no key frame was asked for");
+                for link in self.links.iter().filter(|link| link.is_up()) {
+                    if let Err(error) = link.connection.request_keyframe().await {
+                        tracing::debug!(%error, "no key frame was asked for");
+                    }
                 }
             }
             Command::Restart => {
-                self.recovery.restarted(clock::now());
-                self.want_offer(Restart::Ice).await;
+                let now = clock::now();
+                self.recovery.restarted(now);
+                let fresh = |link: &Link| link.purpose == Purpose::Replace && link.age(now) < FRESH;
+                if !self.next().is_some_and(fresh) {
+                    self.begin_next(Purpose::Replace).await;
+                }
             }
             Command::Configure(config) => self.configure(config).await,
             Command::Stats(now) => self.tell_stats(now).await,
         }
     }
 
-    /// Tells the mesh's owner; waits while it is busy, but not when the peer is to end.
-    async fn tell(&self, event: TransportEvent) {
-        tokio::select! {
-            _ = self.events.send(event) => {}
-            () = self.stop.cancelled() => {}
-        }
-    }
-
-    async fn problem(&self, text: String) {
-        self.tell(TransportEvent::Problem { text }).await;
-    }
-
-    fn name(&self) -> String {
-        self.id.as_ref().map_or_else(|| "the other side".to_owned(), |id| format!("participant {id}"))
-    }
-
-    /// Makes a fresh connection; says whether there is one.
-    async fn open(&mut self) -> bool {
-        let (events, receiver) = EventSender::channel();
-        let Monitors { accounts, estimator } = (self.options.monitors)(&self.config);
-        let setup = Setup {
-            ice_servers: self.config.ice_servers.clone(),
-            ice_policy: self.config.ice_policy,
-            addresses: self.options.addresses.clone(),
-            video: self.config.video,
-            sinks: self.sinks.clone(),
-            tap: Box::new(accounts.clone()),
-            estimator,
-        };
-        let old = match self.engine.open(setup, events).await {
-            Ok(connection) => {
-                self.live.replace(Live { connection, events: receiver, accounts, target: None })
-            }
-            Err(error) => {
-                self.problem(format!("There is no connection to {}: {error}.", self.name())).await;
-                return false;
-            }
-        };
-        if let Some(old) = old {
-            tokio::spawn(async move { old.connection.close().await });
-        }
-        let relay =
-            |server: &signaling_protocol::IceServer| server.urls.iter().any(|url| url.starts_with("turn"));
-        if self.id.is_some()
-            && self.config.ice_policy == IcePolicy::Relay
-            && !self.config.ice_servers.iter().any(relay)
-        {
-            let name = self.name();
-            self.problem(format!("Only a relay may be used to reach {name}, but there is none.")).await;
-        }
-        self.negotiation = Negotiation::default();
-        self.unsent = None;
-        self.early.clear();
-        self.remote = None;
-        self.fingerprint = None;
-        self.ice = IceState::New;
-        self.dtls = DtlsState::New;
-        self.outbound.close();
-        self.pacer = Pacer::new(FIRST_PACE);
-        self.next_report = None;
-        self.recovery.opened(clock::now());
-        self.update_phase(clock::now()).await;
-        true
-    }
-
     async fn adopt(&mut self, id: PeerId) {
-        self.id = Some(id);
+        self.outlet.id = Some(id);
         // Whatever became known before the participant did.
-        let (phase, dtls, pair) = (self.phase, self.dtls, self.pair.clone());
-        if let Some(peer) = self.id.clone() {
-            if dtls != DtlsState::New {
-                self.tell(TransportEvent::Dtls { peer: peer.clone(), state: dtls }).await;
-            }
-            if let Some(phase) = phase {
-                self.tell(TransportEvent::Phase { peer: peer.clone(), phase }).await;
-            }
-            if let Some(pair) = pair {
-                self.tell(TransportEvent::SelectedPair { peer, pair }).await;
-            }
-        }
+        self.told = Told { ice: self.told.ice, ..Told::default() };
+        self.tell_carrier().await;
+        self.update_phase(clock::now()).await;
     }
 
     async fn configure(&mut self, config: TransportConfig) {
         // Fresh credentials for the same servers change nothing about what was gathered; they are for
-        // the next connection or restart.
+        // the next connection.
         let urls = |config: &TransportConfig| -> Vec<String> {
             config.ice_servers.iter().flat_map(|server| server.urls.clone()).collect()
         };
@@ -374,324 +298,388 @@ impl Peer {
         if !other {
             return;
         }
-        let Some(live) = &self.live else { return };
-        if let Err(error) = live.connection.configure(&self.config.ice_servers, self.config.ice_policy).await
-        {
-            self.problem(format!("The new servers are not used: {error}.")).await;
-        }
-    }
-
-    async fn tell_stats(&self, now: Instant) {
-        if let (Some(live), Some(peer)) = (&self.live, self.id.clone()) {
-            let mut report = live.connection.stats(now).await;
-            report.fill_accounts(now, &live.accounts.read());
-            if let Some(target) = live.target {
-                report.fill_estimate(target);
+        for link in &self.links {
+            let TransportConfig { ice_servers, ice_policy, .. } = &self.config;
+            if let Err(error) = link.connection.configure(ice_servers, *ice_policy).await {
+                self.outlet.problem(format!("The new servers are not used: {error}.")).await;
             }
-            self.tell(TransportEvent::Stats { peer, report }).await;
         }
+        let direct =
+            |link: &Link| link.pair.as_ref().is_some_and(|pair| pair.local.kind != CandidateType::Relay);
+        if self.config.ice_policy == IcePolicy::Relay && self.working().is_some_and(direct) {
+            self.begin_next(Purpose::Replace).await;
+        }
+        self.settle(clock::now()).await;
     }
 
-    // Descriptions.
-
-    async fn want_offer(&mut self, restart: Restart) {
-        if let Some(restart) = self.negotiation.want(restart) {
-            self.make_offer(restart).await;
+    async fn tell_stats(&mut self, now: Instant) {
+        let Some(link) = self.links.iter().find(|link| link.number == self.carrier) else { return };
+        let mut report = link.connection.stats(now).await;
+        report.fill_accounts(now, &self.accounts.read());
+        if let Some((target, _)) = link.target {
+            report.fill_estimate(target);
         }
+        self.outlet.tell_of(|peer| TransportEvent::Stats { peer, report }).await;
     }
 
-    async fn make_offer(&mut self, restart: Restart) {
-        let Some(live) = &self.live else {
-            self.negotiation.abandon();
-            return;
+    // Links.
+
+    /// The link that is on its way up beside the carrier.
+    fn next(&self) -> Option<&Link> {
+        self.links.iter().find(|link| link.number > self.carrier)
+    }
+
+    /// The carrier, if media can go by it.
+    fn working(&self) -> Option<&Link> {
+        self.links.iter().find(|link| link.number == self.carrier && link.is_up())
+    }
+
+    /// Makes a link in place of any that is on its way up; says whether there is one.
+    async fn open(&mut self, number: ConnectionNumber, purpose: Purpose) -> bool {
+        let TransportConfig { mut ice_servers, ice_policy, video, max_bitrate } = self.config.clone();
+        let no_relay = ice_policy == IcePolicy::Relay && !ice_servers.iter().any(is_relay);
+        let relay = self.working().and_then(Link::cost).map_or(0, |cost| cost.relay);
+        if purpose == Purpose::Better && ice_policy == IcePolicy::All && relay == 1 {
+            // Only a direct path would be better.
+            ice_servers.retain(|server| !is_relay(server));
+        }
+        // What the path in use carries says something about the next one, but not everything.
+        let start = self.working().and_then(|link| link.target).map(|(target, _)| target);
+        let start = start.filter(|start| *start < bandwidth::START || purpose != Purpose::Replace);
+        let setup = Setup {
+            ice_servers,
+            ice_policy,
+            addresses: self.options.addresses.clone(),
+            video,
+            ssrcs: self.ssrcs,
+            sinks: self.sinks.clone(),
+            tap: Box::new(self.accounts.clone()),
+            estimator: Box::new(PathEstimator::starting_at(start.unwrap_or(bandwidth::START), max_bitrate)),
         };
-        if restart == Restart::Ice {
-            // Credentials may be newer than the connection. A failure shows in the offer that follows.
-            live.connection.configure(&self.config.ice_servers, self.config.ice_policy).await.ok();
-        }
-        match live.connection.offer(restart).await {
-            Ok(()) => self.gather_into(DescriptionKind::Offer, OFFER_WAIT).await,
+        let link = match Link::open(&*self.options.engine, setup, number, purpose).await {
+            Ok(link) => link,
             Err(error) => {
-                self.negotiation.abandon();
-                self.problem(format!("There is no new path to {}: {error}.", self.name())).await;
+                let name = self.outlet.name();
+                self.outlet.problem(format!("There is no connection to {name}: {error}.")).await;
+                return false;
             }
+        };
+        if self.outlet.id.is_some() && no_relay {
+            let name = self.outlet.name();
+            let text = format!("Only a relay may be used to reach {name}, but there is none.");
+            self.outlet.problem(text).await;
+        }
+        let carrier = self.carrier;
+        self.close_links(|link| link.number == number || link.number > carrier);
+        self.newest = self.newest.max(number);
+        if self.links.is_empty() || number <= carrier {
+            self.carrier = number;
+            self.outbound.close();
+            self.pacer = Pacer::new(FIRST_PACE);
+            self.next_report = None;
+            self.recovery.opened(clock::now());
+        }
+        self.links.push(link);
+        self.update_phase(clock::now()).await;
+        true
+    }
+
+    fn close_links(&mut self, which: impl Fn(&Link) -> bool) {
+        for link in self.links.extract_if(.., |link| which(link)) {
+            link.close();
         }
     }
 
-    /// The description leaves when its candidates are there, or after `wait`.
-    async fn gather_into(&mut self, kind: DescriptionKind, wait: Duration) {
-        let Some(live) = &self.live else { return };
-        let sdp = live.connection.local_description().await.unwrap_or_default();
-        self.fingerprint = sdp::fingerprint(&sdp).map(str::to_owned);
-        self.early.clear();
-        self.unsent = Some(Unsent { kind, until: clock::now() + wait });
-    }
-
-    async fn send_description(&mut self) {
-        let Some(unsent) = self.unsent.take() else { return };
-        let Some(live) = &self.live else { return };
-        let Some(sdp) = live.connection.local_description().await else { return };
-        let early = std::mem::take(&mut self.early);
-        let signal = Signal::Description { kind: unsent.kind, sdp: sdp.clone(), proof: None };
-        match (&self.id, unsent.kind) {
-            (None, DescriptionKind::Offer) => self.tell(TransportEvent::OfferReady { offer: signal }).await,
-            (to, DescriptionKind::Offer | DescriptionKind::Answer) => {
-                self.tell(TransportEvent::Signal { to: to.clone(), signal }).await;
-            }
-        }
-        for candidate in early {
-            if !sdp.contains(&candidate.candidate) {
-                self.send_candidate(candidate).await;
-            }
+    /// Offers a first connection, whatever there was.
+    async fn begin_anew(&mut self) {
+        self.close_links(|_| true);
+        (self.carrier, self.newest) = (ConnectionNumber::FIRST, ConnectionNumber::FIRST);
+        if self.open(ConnectionNumber::FIRST, Purpose::Replace).await {
+            self.offer(ConnectionNumber::FIRST).await;
         }
     }
 
-    async fn send_candidate(&self, candidate: Candidate) {
-        let Candidate { candidate, mid, ufrag } = candidate;
-        let signal = Signal::Candidate { candidate, mid, ufrag };
-        self.tell(TransportEvent::Signal { to: self.id.clone(), signal }).await;
+    /// Offers a connection beside the one in use.
+    async fn begin_next(&mut self, purpose: Purpose) {
+        if self.outlet.id.is_none() || !self.links.iter().any(Link::is_described) {
+            tracing::debug!("there is nobody yet to look for a new path with");
+            return;
+        }
+        if !self.they_move {
+            return self.begin_anew().await;
+        }
+        let Some(number) = self.newest.next() else { return };
+        if self.open(number, purpose).await {
+            self.offer(number).await;
+        }
     }
+
+    async fn offer(&mut self, number: ConnectionNumber) {
+        if let Some(link) = find(&mut self.links, number) {
+            link.offer(&self.outlet).await;
+        }
+    }
+
+    /// When [`Peer::settle`] has something to decide by itself.
+    fn moves_at(&self) -> Option<Instant> {
+        let now = clock::now();
+        let next = self.next().map(|next| {
+            let carrier = self.working().map(Link::cost);
+            match handover::judge(next.purpose, &next.standing(), carrier, now) {
+                Verdict::Wait(until) => until,
+                Verdict::Take | Verdict::Drop => now,
+            }
+        });
+        let heard = self.working().and_then(|carrier| carrier.heard);
+        let lingering = self.links.iter().filter_map(|link| Some(handover::close_at(link.left?, heard)));
+        lingering.chain(next).min()
+    }
+
+    /// Moves media if it is time, closes what nobody needs any more, and tells how things stand.
+    async fn settle(&mut self, now: Instant) {
+        if let Some(next) = self.next() {
+            let (number, carrier) = (next.number, self.working().map(Link::cost));
+            match handover::judge(next.purpose, &next.standing(), carrier, now) {
+                Verdict::Wait(_) => {}
+                Verdict::Take => self.take(number, now).await,
+                Verdict::Drop => self.close_links(|link| link.number == number),
+            }
+        }
+        let heard = self.working().and_then(|carrier| carrier.heard);
+        if heard.is_some() {
+            self.overlap.end();
+        }
+        self.close_links(|link| link.left.is_some_and(|left| handover::close_at(left, heard) <= now));
+        let cost = self.working().and_then(Link::cost);
+        self.improvement.on_path(cost, self.config.ice_policy, self.offerer, now);
+        self.update_phase(now).await;
+    }
+
+    /// Media goes by this link from now on.
+    async fn take(&mut self, number: ConnectionNumber, now: Instant) {
+        let without_gap = self.working().is_some();
+        let before = std::mem::replace(&mut self.carrier, number);
+        tracing::debug!(%before, %number, without_gap, "media moves to another connection");
+        self.close_links(|link| link.number < before);
+        if let Some(old) = find(&mut self.links, before) {
+            old.left = Some(now);
+        }
+        self.overlap = Overlap::begin(now);
+        if !without_gap {
+            self.begin_media(now).await;
+        }
+        let target = find(&mut self.links, number).and_then(|link| link.target);
+        if let Some((bitrate, loss)) = target {
+            self.on_target(bitrate, loss).await;
+        }
+        self.recovery.connected();
+        self.tell_carrier().await;
+    }
+
+    /// The carrier is up and nothing that was sent before may have arrived.
+    async fn begin_media(&mut self, now: Instant) {
+        self.outbound.open();
+        self.next_report = Some(now + REPORT_INTERVAL / 4);
+        self.want_keyframe().await;
+    }
+
+    // Signals.
 
     async fn on_signal(&mut self, signal: Signal) {
+        let number = signal.connection();
         match signal {
-            Signal::Description { kind, sdp, proof: _ } => {
+            Signal::Description { kind, sdp, moves, replaces, proof: _, connection: _ } => {
                 if let Err(reason) = check_description(&sdp) {
-                    let name = self.name();
-                    self.problem(format!("The description of {name} is not used: {reason}.")).await;
+                    let name = self.outlet.name();
+                    self.outlet.problem(format!("The description of {name} is not used: {reason}.")).await;
                     return;
                 }
+                self.they_move = moves;
                 match kind {
-                    DescriptionKind::Offer => self.on_offer(&sdp).await,
-                    DescriptionKind::Answer => self.on_answer(&sdp).await,
-                }
-            }
-            Signal::Candidate { candidate, mid, ufrag } => {
-                self.on_candidate(Candidate { candidate, mid, ufrag }).await;
-            }
-            // The engine goes on checking the pairs it has; nothing is to be done.
-            Signal::EndOfCandidates { ufrag: _ } => {}
-        }
-    }
-
-    /// Exactly one side is polite: the certificates' fingerprints are random and known to both.
-    fn manners(&self, theirs: Option<&str>) -> Manners {
-        if self.fingerprint.as_deref() < theirs { Manners::Polite } else { Manners::Impolite }
-    }
-
-    async fn on_offer(&mut self, offer: &str) {
-        let fingerprint = sdp::fingerprint(offer);
-        let known = self.remote.as_ref().map(|remote| remote.fingerprint.as_deref());
-        let anew = known.is_some_and(|known| known != fingerprint);
-        if (self.live.is_none() || anew) && !self.open().await {
-            return;
-        }
-        let restart = self.is_restart(offer);
-        match self.negotiation.on_offer(self.manners(fingerprint)) {
-            OnOffer::Ignore => return,
-            OnOffer::RollbackAndAnswer => {
-                self.unsent = None;
-                if let Some(live) = &self.live
-                    && let Err(error) = live.connection.rollback().await
-                {
-                    tracing::warn!(%error, "an offer could not be taken back; the connection begins anew");
-                    if !self.open().await {
-                        return;
+                    DescriptionKind::Offer => {
+                        let purpose = if replaces { Purpose::Replace } else { Purpose::Follow };
+                        self.on_offer(number, &sdp, purpose).await;
+                    }
+                    DescriptionKind::Answer => {
+                        if let Some(link) = find(&mut self.links, number) {
+                            link.on_answer(&sdp, &self.outlet).await;
+                        }
                     }
                 }
             }
-            OnOffer::Answer => {}
-        }
-        let Some(live) = &self.live else { return };
-        match live.connection.answer(offer).await {
-            Ok(()) => {
-                self.gather_into(DescriptionKind::Answer, ANSWER_WAIT).await;
-                self.on_remote(offer).await;
-                if let Some(next) = self.negotiation.answered(restart) {
-                    self.send_description().await;
-                    self.make_offer(next).await;
+            Signal::Candidate { candidate, mid, ufrag, connection: _ } => {
+                let candidate = Candidate { candidate, mid, ufrag };
+                match find(&mut self.links, number) {
+                    Some(link) => link.on_candidate(candidate, &self.outlet).await,
+                    None => self.hold(number, candidate),
                 }
             }
-            Err(error) => {
-                if self.remote.is_none() {
-                    self.live = None;
-                }
-                self.refuse(error).await;
-            }
+            // The engine goes on checking the pairs it has; nothing is to be done.
+            Signal::EndOfCandidates { .. } => {}
         }
     }
 
-    fn is_restart(&self, description: &str) -> Restart {
-        let known = self.remote.as_ref().and_then(|remote| remote.ufrag.as_deref());
-        if known.is_some() && known != sdp::ufrag(description) { Restart::Ice } else { Restart::No }
-    }
-
-    async fn on_answer(&mut self, answer: &str) {
-        if self.negotiation.state() == State::Stable {
-            tracing::debug!("an answer to no offer is ignored");
-            return;
-        }
-        let Some(live) = &self.live else { return };
-        match live.connection.accept(answer).await {
-            Ok(()) => {
-                self.negotiation.on_answer();
-                self.on_remote(answer).await;
-                if let Some(next) = self.negotiation.take_wanted() {
-                    self.make_offer(next).await;
-                }
-            }
-            Err(error) => self.refuse(error).await,
-        }
-    }
-
-    async fn refuse(&self, error: EngineError) {
-        self.problem(format!("The connection to {} cannot be set up: {error}.", self.name())).await;
-    }
-
-    /// A remote description is in place: candidates that waited for it can be used.
-    async fn on_remote(&mut self, description: &str) {
-        let ufrag = sdp::ufrag(description).map(str::to_owned);
-        let known = self.remote.take();
-        let candidates = known.filter(|known| known.ufrag == ufrag).map_or(0, |known| known.candidates);
-        let fingerprint = sdp::fingerprint(description).map(str::to_owned);
-        self.remote = Some(Remote { fingerprint, ufrag, candidates });
-        for candidate in std::mem::take(&mut self.held) {
-            self.on_candidate(candidate).await;
-        }
-    }
-
-    // Candidates.
-
-    async fn on_candidate(&mut self, candidate: Candidate) {
-        if !is_usable(&candidate.candidate) {
-            return;
-        }
-        let fits = |remote: &Remote| candidate.ufrag.is_none() || candidate.ufrag == remote.ufrag;
-        let Some(remote) = self.remote.as_mut().filter(|remote| fits(remote)) else {
+    fn hold(&mut self, number: ConnectionNumber, candidate: Candidate) {
+        if self.links.is_empty() || number.follows(self.newest) {
             if self.held.len() == HELD {
-                self.held.pop_front();
+                self.held.remove(0);
             }
-            self.held.push_back(candidate);
-            return;
+            self.held.push((number, candidate));
+        }
+    }
+
+    async fn on_offer(&mut self, number: ConnectionNumber, offer: &str, purpose: Purpose) {
+        let known = find(&mut self.links, number).map(|link| !link.leads_elsewhere(offer));
+        let begins = match known {
+            Some(same_end) => !same_end,
+            None => true,
         };
-        remote.candidates += 1;
-        if remote.candidates > MOST_CANDIDATES {
-            return;
-        }
-        let Some(live) = &self.live else { return };
-        if let Err(error) = live.connection.add_candidate(&candidate).await
-            && !self.negotiation.is_ignoring()
+        if begins {
+            if number.is_first() && !self.links.is_empty() {
+                // They began anew, and count anew.
+                self.close_links(|_| true);
+                (self.carrier, self.newest) = (number, number);
+            } else if known.is_none() && !self.links.is_empty() && !number.follows(self.newest) {
+                tracing::debug!(%number, newest = %self.newest, "an offer of a connection that is over");
+                return;
+            }
+            if !self.open(number, purpose).await {
+                return;
+            }
+        } else if let Some(link) = find(&mut self.links, number)
+            && purpose == Purpose::Replace
         {
-            self.problem(format!("A network address of {} is not used: {error}.", self.name())).await;
+            // Ours was about the same connection; their reasons count as much.
+            link.purpose = purpose;
         }
+        if self.answer(number, offer).await == Outcome::Stuck {
+            // Another connection has to answer.
+            if self.open(number, purpose).await {
+                self.answer(number, offer).await;
+            }
+        }
+        self.close_links(|link| begins && link.number == number && !link.is_described());
+    }
+
+    async fn answer(&mut self, number: ConnectionNumber, offer: &str) -> Outcome {
+        let Some(link) = find(&mut self.links, number) else { return Outcome::Done };
+        let early: Vec<Candidate> =
+            self.held.extract_if(.., |(of, _)| *of == number).map(|(_, candidate)| candidate).collect();
+        let outcome = link.on_offer(offer, &self.outlet).await;
+        for candidate in early {
+            link.on_candidate(candidate, &self.outlet).await;
+        }
+        outcome
     }
 
     // What the engine tells.
 
-    async fn on_event(&mut self, event: Event) {
+    async fn on_event(&mut self, number: ConnectionNumber, event: Event) {
+        let now = clock::now();
+        let carrier = number == self.carrier;
+        let Some(link) = find(&mut self.links, number) else { return };
+        let Some(event) = link.on_event(event, &self.outlet).await else { return };
         match event {
-            Event::Candidate(candidate) => match self.unsent {
-                Some(_) => self.early.push_back(candidate),
-                None => self.send_candidate(candidate).await,
-            },
-            Event::Gathered { ufrag } => {
-                self.send_description().await;
-                let signal = Signal::EndOfCandidates { ufrag };
-                self.tell(TransportEvent::Signal { to: self.id.clone(), signal }).await;
+            Event::Ice(state) if carrier => self.on_ice(state, now).await,
+            Event::Dtls(state) if carrier => {
+                self.tell_carrier().await;
+                if state == DtlsState::Connected {
+                    self.begin_media(now).await;
+                }
             }
-            Event::Ice(state) => self.on_ice(state).await,
-            Event::Dtls(state) => self.on_dtls(state).await,
+            Event::Target { bitrate, loss } if carrier => self.on_target(bitrate, loss).await,
             Event::TrackStarted(kind) => self.on_track(kind).await,
             Event::SenderReport(report) => {
-                if let Some(peer) = self.id.clone() {
-                    self.tell(TransportEvent::SenderReport { peer, report }).await;
-                }
+                self.outlet.tell_of(|peer| TransportEvent::SenderReport { peer, report }).await;
             }
             Event::KeyframeWanted => self.want_keyframe().await,
-            Event::Target { bitrate, loss } => {
-                self.pacer.set_target(clock::now(), bitrate);
-                let bitrate = self.config.max_bitrate.map_or(bitrate, |most| bitrate.min(most));
-                if let Some(live) = &mut self.live {
-                    live.target = Some(bitrate);
-                }
-                if let Some(peer) = self.id.clone() {
-                    self.tell(TransportEvent::TargetRate { peer, bitrate, loss }).await;
-                }
+            Event::Ended => self.on_ended(number).await,
+            Event::Ice(_)
+            | Event::Dtls(_)
+            | Event::Target { .. }
+            | Event::Candidate(_)
+            | Event::Gathered { .. }
+            | Event::Problem(_) => {}
+        }
+        self.settle(now).await;
+    }
+
+    async fn on_ended(&mut self, number: ConnectionNumber) {
+        tracing::warn!(%number, "a connection to {} broke inside", self.outlet.name());
+        self.close_links(|link| link.number == number);
+        if number != self.carrier {
+            return;
+        }
+        if self.they_move {
+            self.recovery.failed(clock::now(), self.offerer);
+            if let Some(next) = self.newest.next().filter(|_| self.next().is_none())
+                && self.open(next, Purpose::Replace).await
+            {
+                self.offer(next).await;
             }
-            Event::Problem(text) => self.problem(text).await,
-            Event::Ended => {
-                tracing::warn!("the connection to {} broke inside; it begins anew", self.name());
-                self.live = None;
-                if self.open().await {
-                    self.want_offer(Restart::No).await;
-                }
-            }
+        } else {
+            self.begin_anew().await;
         }
     }
 
     async fn want_keyframe(&self) {
-        if let Some(peer) = self.id.clone() {
-            self.tell(TransportEvent::KeyframeWanted { peer }).await;
-        }
+        self.outlet.tell_of(|peer| TransportEvent::KeyframeWanted { peer }).await;
     }
 
-    async fn on_ice(&mut self, state: IceState) {
-        let now = clock::now();
-        self.ice = state;
-        self.tell(TransportEvent::Ice { peer: self.id.clone(), state }).await;
+    async fn on_ice(&mut self, state: IceState, now: Instant) {
         match state {
-            IceState::Connected | IceState::Completed => {
-                self.recovery.connected();
-                let pair = match &self.live {
-                    Some(live) => live.connection.selected_pair().await,
-                    None => None,
-                };
-                if pair.is_some() && pair != self.pair {
-                    self.pair.clone_from(&pair);
-                    if let (Some(peer), Some(pair)) = (self.id.clone(), pair) {
-                        self.tell(TransportEvent::SelectedPair { peer, pair }).await;
-                    }
-                }
-            }
+            IceState::Connected | IceState::Completed => self.recovery.connected(),
             IceState::Disconnected => self.recovery.silent(now, self.offerer),
             IceState::Failed => self.recovery.failed(now, self.offerer),
             IceState::New | IceState::Checking | IceState::Closed => {}
         }
-        self.update_phase(now).await;
+        self.tell_carrier().await;
     }
 
-    async fn on_dtls(&mut self, state: DtlsState) {
-        self.dtls = state;
-        if let Some(peer) = self.id.clone() {
-            self.tell(TransportEvent::Dtls { peer, state }).await;
+    async fn on_target(&mut self, bitrate: Bitrate, loss: f32) {
+        self.pacer.set_target(clock::now(), bitrate);
+        let bitrate = self.config.max_bitrate.map_or(bitrate, |most| bitrate.min(most));
+        self.outlet.tell_of(|peer| TransportEvent::TargetRate { peer, bitrate, loss }).await;
+    }
+
+    /// Tells what has changed of the carrier.
+    async fn tell_carrier(&mut self) {
+        let Some(link) = self.links.iter().find(|link| link.number == self.carrier) else { return };
+        let (ice, dtls, pair) = (link.ice, link.dtls, link.pair.clone());
+        if ice != IceState::New && self.told.ice.replace(ice) != Some(ice) {
+            self.outlet.tell(TransportEvent::Ice { peer: self.outlet.id.clone(), state: ice }).await;
         }
-        if state == DtlsState::Connected {
-            self.outbound.open();
-            self.next_report = Some(clock::now() + REPORT_INTERVAL / 4);
-            self.want_keyframe().await;
+        if self.outlet.id.is_none() {
+            return;
         }
-        self.update_phase(clock::now()).await;
+        if dtls != DtlsState::New && std::mem::replace(&mut self.told.dtls, dtls) != dtls {
+            self.outlet.tell_of(|peer| TransportEvent::Dtls { peer, state: dtls }).await;
+        }
+        if let Some(pair) = pair
+            && self.told.pair.as_ref() != Some(&pair)
+        {
+            self.told.pair = Some(pair.clone());
+            self.outlet.tell_of(|peer| TransportEvent::SelectedPair { peer, pair }).await;
+        }
     }
 
     async fn update_phase(&mut self, now: Instant) {
-        let up = matches!(self.ice, IceState::Connected | IceState::Completed)
-            && self.dtls == DtlsState::Connected;
-        let phase = self.recovery.phase(now, up);
-        if self.phase.replace(phase) == Some(phase) {
-            return;
-        }
-        if let Some(peer) = self.id.clone() {
-            self.tell(TransportEvent::Phase { peer, phase }).await;
+        let phase = self.recovery.phase(now, self.working().is_some());
+        if self.outlet.id.is_some() && self.told.phase.replace(phase) != Some(phase) {
+            self.outlet.tell_of(|peer| TransportEvent::Phase { peer, phase }).await;
         }
     }
 
     async fn on_track(&mut self, kind: TrackKind) {
-        let Some(peer) = self.id.clone() else { return };
+        if self.outlet.id.is_none() {
+            return;
+        }
         let packets = match kind {
             TrackKind::Audio => self.audio.take(),
             TrackKind::Video => self.video.take(),
         };
         if let Some(packets) = packets {
-            self.tell(TransportEvent::TrackAdded { peer, kind, packets }).await;
+            self.outlet.tell_of(|peer| TransportEvent::TrackAdded { peer, kind, packets }).await;
         }
     }
 
@@ -702,7 +690,7 @@ impl Peer {
             self.outbound.skip_to_keyframe();
             self.want_keyframe().await;
         }
-        if self.live.is_none() || !self.outbound.admits(&frame) {
+        if self.links.is_empty() || !self.outbound.admits(&frame) {
             return;
         }
         let now = clock::now();
@@ -734,89 +722,21 @@ impl Peer {
     /// Sends what may leave now.
     async fn flush(&mut self, now: Instant) {
         while let Some((frame, index)) = self.pacer.poll(now) {
-            let (Some(live), Some(packet)) = (&self.live, self.outbound.number(&frame, index)) else {
-                continue;
-            };
-            if let Err(error) = live.connection.send(packet).await {
-                tracing::debug!(%error, "a packet is not sent");
+            let Some(packet) = self.outbound.number(&frame, index) else { continue };
+            let both = self.overlap.take(now);
+            for link in &self.links {
+                let carries = link.number == self.carrier || (both && link.number < self.carrier);
+                if carries && let Err(error) = link.connection.send(packet.clone()).await {
+                    tracing::debug!(%error, "a packet is not sent");
+                }
             }
         }
     }
 
     async fn send_reports(&self, now: Instant) {
-        let Some(live) = &self.live else { return };
+        let Some(link) = self.working() else { return };
         for report in self.outbound.reports(now, clock::unix()) {
-            live.connection.report(report).await.ok();
-        }
-    }
-}
-
-/// Refuses what costs time or memory before the engine looks at it.
-fn check_description(sdp: &str) -> Result<(), &'static str> {
-    if sdp.len() > LONGEST_DESCRIPTION {
-        return Err("it is too long");
-    }
-    if sdp.lines().filter(|line| line.starts_with("m=")).count() > MOST_SECTIONS {
-        return Err("it has too many media sections");
-    }
-    if sdp.lines().filter(|line| line.starts_with("a=candidate:")).count() > MOST_CANDIDATES {
-        return Err("it has too many candidates");
-    }
-    if sdp::fingerprint(sdp).is_none() {
-        return Err("it names no certificate");
-    }
-    Ok(())
-}
-
-/// UDP candidates with an address; the engine would open TCP connections to wherever it is told,
-/// and `.local` names are found by the checks themselves.
-fn is_usable(candidate: &str) -> bool {
-    if candidate.len() > LONGEST_CANDIDATE {
-        return false;
-    }
-    let mut fields = candidate.split_ascii_whitespace();
-    let protocol = fields.nth(2);
-    let address = fields.nth(1);
-    protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("udp"))
-        && address.is_some_and(|address| !address.ends_with(".local"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn only_udp_candidates_with_an_address_are_used() {
-        assert!(is_usable("candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host"));
-        assert!(is_usable("candidate:1 1 UDP 2130706431 2001:db8::1 5000 typ host"));
-        assert!(!is_usable("candidate:1 1 tcp 1 192.0.2.1 22 typ host tcptype passive"));
-        assert!(!is_usable("candidate:1 1 udp 1 0a1b.local 5000 typ host"));
-        assert!(!is_usable(""));
-    }
-
-    #[test]
-    fn descriptions_that_only_cost_time_are_refused() {
-        let good = "v=0\r\na=fingerprint:sha-256 AA\r\n";
-        assert_eq!(check_description(good), Ok(()));
-        assert!(check_description("v=0\r\n").is_err());
-        assert!(check_description(&format!("{good}{}", "m=audio 9 RTP 0\r\n".repeat(17))).is_err());
-        assert!(check_description(&format!("{good}{}", "a=candidate:1 1 udp\r\n".repeat(65))).is_err());
-        assert!(check_description(&good.repeat(2_000)).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn any_signal_that_parses_is_one_that_we_could_have_sent(text in "\\{\"k\":\"(candidate|description|end_of_candidates)\"(,\"[a-z]{1,9}\":(\"[ -~]{0,9}\"|null|7)){0,3}\\}") {
-            if let Ok(signal) = serde_json::from_str::<Signal>(&text) {
-                let again = serde_json::to_string(&signal).unwrap();
-                prop_assert_eq!(serde_json::from_str::<Signal>(&again).unwrap(), signal);
-            }
-        }
-
-        #[test]
-        fn no_candidate_is_too_strange(text in "[ -~é]{0,80}") {
-            let _ = is_usable(&text);
+            link.connection.report(report).await.ok();
         }
     }
 }

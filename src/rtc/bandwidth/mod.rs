@@ -71,11 +71,12 @@ pub struct PathEstimator {
 impl PathEstimator {
     /// Starts at [`START`] and stays below `most` (or [`MOST`]).
     pub fn new(most: Option<Bitrate>) -> Self {
-        let most = most.unwrap_or(MOST).max(LEAST);
-        Self::starting_at(START.min(most), most)
+        Self::starting_at(START, most)
     }
 
-    fn starting_at(start: Bitrate, most: Bitrate) -> Self {
+    /// Starts at what another path carried.
+    pub fn starting_at(start: Bitrate, most: Option<Bitrate>) -> Self {
+        let most = most.unwrap_or(MOST).max(LEAST);
         Self {
             most,
             silence: None,
@@ -83,7 +84,7 @@ impl PathEstimator {
             peak: Peak::default(),
             delay: DelayDetector::default(),
             loss: LossWindow::default(),
-            control: Control::new(start, LEAST, most),
+            control: Control::new(start.clamp(LEAST, most), LEAST, most),
             round_trip: Duration::from_millis(100),
             heard: None,
             unanswered: None,
@@ -101,7 +102,7 @@ impl PathEstimator {
         let outage = times >= OUTAGE;
         if outage {
             let round_trip = self.round_trip;
-            *self = Self { round_trip, ..Self::starting_at(before.min(START), self.most) };
+            *self = Self { round_trip, ..Self::starting_at(before.min(START), Some(self.most)) };
         }
         outage
     }

@@ -11,7 +11,7 @@ use crate::rtc::engine::Addresses;
 /// hundreds of pairs. Later ones are left out.
 const MOST: usize = 8;
 
-/// Looks the addresses up whenever it is asked, so that an ICE restart follows a network change.
+/// Looks the addresses up when it is asked: a connection uses what is there when it is made.
 #[derive(Clone, Debug)]
 pub struct Local(pub Addresses);
 
@@ -29,6 +29,13 @@ impl ToSocketAddrs for Local {
         let sockets: Vec<SocketAddr> = found.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect();
         Ok(sockets.into_iter())
     }
+}
+
+/// The interfaces that have an address, one entry for each address; none that is link-local.
+pub fn interfaces() -> io::Result<Vec<(String, IpAddr)>> {
+    let usable = |ip: &IpAddr| !ip.is_unspecified() && !is_link_local(*ip);
+    let all = ifaces()?.into_iter();
+    Ok(all.filter_map(|it| Some((it.name, it.addr?.ip()))).filter(|(_, ip)| usable(ip)).collect())
 }
 
 fn choose(wanted: &Addresses, all: Vec<IpAddr>) -> Vec<IpAddr> {

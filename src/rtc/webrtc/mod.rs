@@ -3,7 +3,7 @@
 //! Which of the crate's limits are worked around, where, and how each is tested stands in
 //! `docs/webrtc-crate.md`. The crate's callbacks run on its driver and only pass events on.
 
-mod addresses;
+pub mod addresses;
 mod chain;
 mod codecs;
 mod handler;
@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 
 use ::rtc::ice::mdns::MulticastDnsMode;
 use ::rtc::media_stream::MediaStreamTrack;
-use ::rtc::peer_connection::configuration::RTCOfferOptions;
 use ::rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use ::rtc::rtp_transceiver::rtp_sender::{RTCRtpCodingParameters, RTCRtpEncodingParameters};
 use ::webrtc::media_stream::track_local::TrackLocal;
@@ -34,8 +33,7 @@ use futures_util::FutureExt;
 use signaling_protocol::IceServer;
 
 use super::engine::{
-    Candidate, Connection, Engine, EngineError, Event, EventSender, OutgoingPacket, OutgoingReport, Restart,
-    Setup,
+    Candidate, Connection, Engine, EngineError, Event, EventSender, OutgoingPacket, OutgoingReport, Setup,
 };
 use super::{CandidateType, IcePolicy, SelectedPair, sdp, stats};
 use crate::clock;
@@ -111,8 +109,7 @@ struct LocalTrack {
 }
 
 impl LocalTrack {
-    fn new(kind: TrackKind) -> Result<Self, String> {
-        let ssrc = getrandom::u32().map_err(|error| error.to_string())?.max(1);
+    fn new(kind: TrackKind, ssrc: u32) -> Self {
         let name = match kind {
             TrackKind::Audio => "audio",
             TrackKind::Video => "video",
@@ -129,7 +126,7 @@ impl LocalTrack {
             codecs::crate_kind(kind),
             vec![encoding],
         );
-        Ok(Self { ssrc, track: Arc::new(TrackLocalStaticRTP::new(track)) })
+        Self { ssrc, track: Arc::new(TrackLocalStaticRTP::new(track)) }
     }
 }
 
@@ -171,8 +168,8 @@ impl CrateConnection {
         let text = |error: ::webrtc::error::Error| error.to_string();
         let (path, closing) = (Arc::new(Path::default()), Arc::new(AtomicBool::new(false)));
         let (learned, local) = (Arc::new(Learned::default()), Arc::new(LocalFacts::default()));
-        let audio = LocalTrack::new(TrackKind::Audio)?;
-        let video = setup.video.then(|| LocalTrack::new(TrackKind::Video)).transpose()?;
+        let audio = LocalTrack::new(TrackKind::Audio, setup.ssrcs.audio);
+        let video = setup.video.then(|| LocalTrack::new(TrackKind::Video, setup.ssrcs.video));
         let configuration = configuration(&setup.ice_servers, setup.ice_policy, &events);
         let parts = chain::Parts {
             sinks: setup.sinks,
@@ -233,6 +230,7 @@ fn settings(policy: IcePolicy) -> SettingEngine {
         .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
         .with_relay_acceptance_min_wait(Some(relay_wait))
         .with_include_loopback_candidate(true)
+        // We begin another connection instead of a restart, but the other side may restart one.
         .with_discard_local_candidates_during_ice_restart(true)
         .with_srtp_protection_profiles(vec![
             SrtpProtectionProfile::Srtp_Aead_Aes_256_Gcm,
@@ -273,10 +271,9 @@ impl CrateConnection {
 
 #[async_trait]
 impl Connection for CrateConnection {
-    async fn offer(&self, restart: Restart) -> Result<(), EngineError> {
+    async fn offer(&self) -> Result<(), EngineError> {
         failed("offer", async {
-            let options = RTCOfferOptions { ice_restart: restart == Restart::Ice };
-            let offer = self.pc.create_offer(Some(options)).await?;
+            let offer = self.pc.create_offer(None).await?;
             self.set_local(offer).await
         })
         .await

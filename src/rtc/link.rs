@@ -1,0 +1,453 @@
+//! One of the engine's connections, and the exchange of descriptions and candidates that makes it.
+//!
+//! A link knows its number, its negotiation and its states; it does not know whether it carries
+//! media, what came before it, or when another one is needed: that is the peer's.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::engine::{Candidate, Connection, Engine, EngineError, Event, EventSender, Setup};
+use super::handover::{Cost, Purpose, Standing};
+use super::negotiation::{Manners, Negotiation, OnOffer, State};
+use super::outlet::Outlet;
+use super::{
+    CandidateType, ConnectionNumber, DescriptionKind, DtlsState, IceState, PairEnd, SelectedPair, Signal,
+    TransportEvent, sdp,
+};
+use crate::clock;
+use crate::units::Bitrate;
+
+/// Candidates kept until their description comes; when full, the oldest goes.
+const HELD: usize = 64;
+
+/// Candidates used of one ICE generation of the other side; more only cost checks.
+const MOST_CANDIDATES: usize = 64;
+
+/// Longest candidate line and description that we look at.
+const LONGEST_CANDIDATE: usize = 512;
+/// See [`LONGEST_CANDIDATE`]; what signaling carries at most.
+const LONGEST_DESCRIPTION: usize = signaling_protocol::MAX_SIGNAL;
+
+/// Media sections that a description may have: ours have two, a browser's a few more.
+const MOST_SECTIONS: usize = 16;
+
+/// How long an offer waits for its candidates. Those of our own interfaces come within a
+/// millisecond, a near STUN server answers in a few; later ones are trickled.
+const OFFER_WAIT: Duration = Duration::from_millis(20);
+
+/// The same for an answer, for which the other side waits.
+const ANSWER_WAIT: Duration = Duration::from_millis(5);
+
+/// A description that waits a moment for its candidates.
+struct Unsent {
+    kind: DescriptionKind,
+    until: Instant,
+}
+
+/// What we know of the other side's description.
+struct Remote {
+    fingerprint: Option<String>,
+    ufrag: Option<String>,
+    candidates: usize,
+}
+
+/// What became of a description of the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is dealt with.
+    Done,
+    /// The engine cannot take our offer back: another connection has to answer.
+    Stuck,
+}
+
+/// See the module.
+pub struct Link {
+    /// Which one.
+    pub number: ConnectionNumber,
+    /// Why it was begun.
+    pub purpose: Purpose,
+    /// Our own cost of leaving by the interface that it was made for.
+    pub interface: u8,
+    /// The engine's.
+    pub connection: Box<dyn Connection>,
+    /// ICE state.
+    pub ice: IceState,
+    /// DTLS state.
+    pub dtls: DtlsState,
+    /// The path.
+    pub pair: Option<SelectedPair>,
+    /// The estimate and the loss.
+    pub target: Option<(Bitrate, f32)>,
+    /// Since when media could go by it.
+    pub up: Option<Instant>,
+    /// When the other side was first heard by it.
+    pub heard: Option<Instant>,
+    /// When media left it for another one.
+    pub left: Option<Instant>,
+    begun: Instant,
+    events: mpsc::Receiver<Event>,
+    negotiation: Negotiation,
+    unsent: Option<Unsent>,
+    early: VecDeque<Candidate>,
+    held: VecDeque<Candidate>,
+    remote: Option<Remote>,
+    /// Fingerprint of our pending or current description.
+    fingerprint: Option<String>,
+}
+
+impl Link {
+    /// A connection that has neither offered nor answered yet.
+    pub async fn open(
+        engine: &dyn Engine,
+        setup: Setup,
+        number: ConnectionNumber,
+        purpose: Purpose,
+    ) -> Result<Self, EngineError> {
+        let (events, receiver) = EventSender::channel();
+        Ok(Self {
+            number,
+            purpose,
+            interface: 0,
+            connection: engine.open(setup, events).await?,
+            ice: IceState::New,
+            dtls: DtlsState::New,
+            pair: None,
+            target: None,
+            up: None,
+            heard: None,
+            left: None,
+            begun: clock::now(),
+            events: receiver,
+            negotiation: Negotiation::default(),
+            unsent: None,
+            early: VecDeque::new(),
+            held: VecDeque::new(),
+            remote: None,
+            fingerprint: None,
+        })
+    }
+
+    /// Whether media can go by it.
+    pub fn is_up(&self) -> bool {
+        matches!(self.ice, IceState::Connected | IceState::Completed) && self.dtls == DtlsState::Connected
+    }
+
+    /// How long it has been there.
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.begun)
+    }
+
+    /// For the decision about it.
+    pub fn standing(&self) -> Standing {
+        let up = self.up.filter(|_| self.is_up());
+        Standing { begun: self.begun, up, heard: self.heard.is_some(), cost: self.cost() }
+    }
+
+    /// What its path costs.
+    pub fn cost(&self) -> Option<Cost> {
+        let pair = self.pair.as_ref()?;
+        Some(Cost { relay: relay_cost(&pair.local).max(relay_cost(&pair.remote)), interface: self.interface })
+    }
+
+    /// Whether the other side has described it.
+    pub fn is_described(&self) -> bool {
+        self.remote.is_some()
+    }
+
+    /// Whether a description comes from another end than the one that this link leads to.
+    pub fn leads_elsewhere(&self, description: &str) -> bool {
+        let known = self.remote.as_ref().map(|remote| remote.fingerprint.as_deref());
+        known.is_some_and(|known| known != sdp::fingerprint(description))
+    }
+
+    /// When [`Link::on_time`] is due.
+    pub fn next_wake(&self) -> Option<Instant> {
+        self.unsent.as_ref().map(|unsent| unsent.until)
+    }
+
+    /// Sends a description that has waited long enough.
+    pub async fn on_time(&mut self, now: Instant, outlet: &Outlet) {
+        if self.unsent.as_ref().is_some_and(|unsent| unsent.until <= now) {
+            self.send_description(outlet).await;
+        }
+    }
+
+    // Descriptions.
+
+    /// Makes an offer, unless one is pending.
+    pub async fn offer(&mut self, outlet: &Outlet) {
+        if !self.negotiation.want() {
+            return;
+        }
+        match self.connection.offer().await {
+            Ok(()) => self.gather_into(DescriptionKind::Offer, OFFER_WAIT).await,
+            Err(error) => {
+                self.negotiation.abandon();
+                let name = outlet.name();
+                outlet.problem(format!("There is no new path to {name}: {error}.")).await;
+            }
+        }
+    }
+
+    /// The description leaves when its candidates are there, or after `wait`.
+    async fn gather_into(&mut self, kind: DescriptionKind, wait: Duration) {
+        let sdp = self.connection.local_description().await.unwrap_or_default();
+        self.fingerprint = sdp::fingerprint(&sdp).map(str::to_owned);
+        self.early.clear();
+        self.unsent = Some(Unsent { kind, until: clock::now() + wait });
+    }
+
+    async fn send_description(&mut self, outlet: &Outlet) {
+        let Some(unsent) = self.unsent.take() else { return };
+        let Some(sdp) = self.connection.local_description().await else { return };
+        let early = std::mem::take(&mut self.early);
+        let signal = Signal::Description {
+            kind: unsent.kind,
+            sdp: sdp.clone(),
+            proof: None,
+            moves: true,
+            replaces: self.purpose == Purpose::Replace && !self.number.is_first(),
+            connection: self.number,
+        };
+        match (&outlet.id, unsent.kind) {
+            (None, DescriptionKind::Offer) => {
+                outlet.tell(TransportEvent::OfferReady { offer: signal }).await;
+            }
+            (to, DescriptionKind::Offer | DescriptionKind::Answer) => {
+                outlet.tell(TransportEvent::Signal { to: to.clone(), signal }).await;
+            }
+        }
+        for candidate in early {
+            if !sdp.contains(&candidate.candidate) {
+                self.send_candidate(candidate, outlet).await;
+            }
+        }
+    }
+
+    async fn send_candidate(&self, candidate: Candidate, outlet: &Outlet) {
+        let Candidate { candidate, mid, ufrag } = candidate;
+        let signal = Signal::Candidate { candidate, mid, ufrag, connection: self.number };
+        outlet.tell(TransportEvent::Signal { to: outlet.id.clone(), signal }).await;
+    }
+
+    /// Exactly one side is polite: the certificates' fingerprints are random and known to both.
+    fn manners(&self, theirs: Option<&str>) -> Manners {
+        if self.fingerprint.as_deref() < theirs { Manners::Polite } else { Manners::Impolite }
+    }
+
+    /// An offer of the other side.
+    pub async fn on_offer(&mut self, offer: &str, outlet: &Outlet) -> Outcome {
+        match self.negotiation.on_offer(self.manners(sdp::fingerprint(offer))) {
+            OnOffer::Ignore => return Outcome::Done,
+            OnOffer::RollbackAndAnswer => {
+                self.unsent = None;
+                if let Err(error) = self.connection.rollback().await {
+                    tracing::warn!(%error, "an offer could not be taken back; the connection begins anew");
+                    return Outcome::Stuck;
+                }
+            }
+            OnOffer::Answer => {}
+        }
+        match self.connection.answer(offer).await {
+            Ok(()) => {
+                self.gather_into(DescriptionKind::Answer, ANSWER_WAIT).await;
+                self.on_remote(offer, outlet).await;
+            }
+            Err(error) => refuse(error, outlet).await,
+        }
+        Outcome::Done
+    }
+
+    /// An answer of the other side.
+    pub async fn on_answer(&mut self, answer: &str, outlet: &Outlet) {
+        if self.negotiation.state() == State::Stable {
+            tracing::debug!("an answer to no offer is ignored");
+            return;
+        }
+        match self.connection.accept(answer).await {
+            Ok(()) => {
+                self.negotiation.on_answer();
+                self.on_remote(answer, outlet).await;
+            }
+            Err(error) => refuse(error, outlet).await,
+        }
+    }
+
+    /// A remote description is in place: candidates that waited for it can be used.
+    async fn on_remote(&mut self, description: &str, outlet: &Outlet) {
+        let ufrag = sdp::ufrag(description).map(str::to_owned);
+        let known = self.remote.take();
+        let candidates = known.filter(|known| known.ufrag == ufrag).map_or(0, |known| known.candidates);
+        let fingerprint = sdp::fingerprint(description).map(str::to_owned);
+        self.remote = Some(Remote { fingerprint, ufrag, candidates });
+        for candidate in std::mem::take(&mut self.held) {
+            self.on_candidate(candidate, outlet).await;
+        }
+    }
+
+    // Candidates.
+
+    /// A candidate of the other side.
+    pub async fn on_candidate(&mut self, candidate: Candidate, outlet: &Outlet) {
+        if !is_usable(&candidate.candidate) {
+            return;
+        }
+        let fits = |remote: &Remote| candidate.ufrag.is_none() || candidate.ufrag == remote.ufrag;
+        let Some(remote) = self.remote.as_mut().filter(|remote| fits(remote)) else {
+            if self.held.len() == HELD {
+                self.held.pop_front();
+            }
+            self.held.push_back(candidate);
+            return;
+        };
+        remote.candidates += 1;
+        if remote.candidates > MOST_CANDIDATES {
+            return;
+        }
+        if let Err(error) = self.connection.add_candidate(&candidate).await
+            && !self.negotiation.is_ignoring()
+        {
+            let name = outlet.name();
+            outlet.problem(format!("A network address of {name} is not used: {error}.")).await;
+        }
+    }
+
+    // What the engine tells.
+
+    /// The next event; pending for ever when the engine is gone and has said so. Cancel safe.
+    pub fn poll_event(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Event> {
+        self.events.poll_recv(cx).map(|event| event.unwrap_or(Event::Ended))
+    }
+
+    /// Deals with what is the link's own; gives back what concerns the peer.
+    pub async fn on_event(&mut self, event: Event, outlet: &Outlet) -> Option<Event> {
+        match event {
+            Event::Candidate(candidate) => match self.unsent {
+                Some(_) => self.early.push_back(candidate),
+                None => self.send_candidate(candidate, outlet).await,
+            },
+            Event::Gathered { ufrag } => {
+                self.send_description(outlet).await;
+                let signal = Signal::EndOfCandidates { ufrag, connection: self.number };
+                outlet.tell(TransportEvent::Signal { to: outlet.id.clone(), signal }).await;
+            }
+            Event::Problem(text) => outlet.problem(text).await,
+            Event::Ice(state) => {
+                self.ice = state;
+                if matches!(state, IceState::Connected | IceState::Completed) {
+                    self.pair = self.connection.selected_pair().await.or(self.pair.take());
+                }
+                self.note_up();
+                return Some(event);
+            }
+            Event::Dtls(state) => {
+                self.dtls = state;
+                self.note_up();
+                return Some(event);
+            }
+            Event::Target { bitrate, loss } => {
+                self.target = Some((bitrate, loss));
+                self.note_heard();
+                return Some(event);
+            }
+            Event::TrackStarted(_) | Event::SenderReport(_) | Event::KeyframeWanted => {
+                self.note_heard();
+                return Some(event);
+            }
+            Event::Ended => return Some(event),
+        }
+        None
+    }
+
+    fn note_up(&mut self) {
+        if self.is_up() {
+            self.up.get_or_insert(clock::now());
+        }
+    }
+
+    fn note_heard(&mut self) {
+        self.heard.get_or_insert(clock::now());
+    }
+
+    /// Closes the connection in the background.
+    pub fn close(self) {
+        tokio::spawn(async move { self.connection.close().await });
+    }
+}
+
+async fn refuse(error: EngineError, outlet: &Outlet) {
+    outlet.problem(format!("The connection to {} cannot be set up: {error}.", outlet.name())).await;
+}
+
+fn relay_cost(end: &PairEnd) -> u8 {
+    match (end.kind, end.relay_protocol.as_deref()) {
+        (CandidateType::Host | CandidateType::Srflx | CandidateType::Prflx, _) => 0,
+        (CandidateType::Relay, Some("tcp")) => 2,
+        (CandidateType::Relay, Some("tls")) => 3,
+        (CandidateType::Relay, _) => 1,
+    }
+}
+
+/// Refuses what costs time or memory before the engine looks at it.
+pub fn check_description(sdp: &str) -> Result<(), &'static str> {
+    if sdp.len() > LONGEST_DESCRIPTION {
+        return Err("it is too long");
+    }
+    if sdp.lines().filter(|line| line.starts_with("m=")).count() > MOST_SECTIONS {
+        return Err("it has too many media sections");
+    }
+    if sdp.lines().filter(|line| line.starts_with("a=candidate:")).count() > MOST_CANDIDATES {
+        return Err("it has too many candidates");
+    }
+    if sdp::fingerprint(sdp).is_none() {
+        return Err("it names no certificate");
+    }
+    Ok(())
+}
+
+/// UDP candidates with an address; the engine would open TCP connections to wherever it is told,
+/// and `.local` names are found by the checks themselves.
+fn is_usable(candidate: &str) -> bool {
+    if candidate.len() > LONGEST_CANDIDATE {
+        return false;
+    }
+    let mut fields = candidate.split_ascii_whitespace();
+    let protocol = fields.nth(2);
+    let address = fields.nth(1);
+    protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("udp"))
+        && address.is_some_and(|address| !address.ends_with(".local"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_udp_candidates_with_an_address_are_used() {
+        assert!(is_usable("candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host"));
+        assert!(is_usable("candidate:1 1 UDP 2130706431 2001:db8::1 5000 typ host"));
+        assert!(!is_usable("candidate:1 1 tcp 1 192.0.2.1 22 typ host tcptype passive"));
+        assert!(!is_usable("candidate:1 1 udp 1 0a1b.local 5000 typ host"));
+        assert!(!is_usable(""));
+    }
+
+    #[test]
+    fn descriptions_that_only_cost_time_are_refused() {
+        let good = "v=0\r\na=fingerprint:sha-256 AA\r\n";
+        assert_eq!(check_description(good), Ok(()));
+        assert!(check_description("v=0\r\n").is_err());
+        assert!(check_description(&format!("{good}{}", "m=audio 9 RTP 0\r\n".repeat(17))).is_err());
+        assert!(check_description(&format!("{good}{}", "a=candidate:1 1 udp\r\n".repeat(65))).is_err());
+        assert!(check_description(&good.repeat(2_000)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_candidate_is_too_strange(text in "[ -~é]{0,80}") {
+            let _ = is_usable(&text);
+        }
+    }
+}
