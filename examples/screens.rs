@@ -1,6 +1,9 @@
 //! Shows one screen of the window from a view made by hand, with no engine behind it:
-//! `cargo run --example screens -- call dark`.
+//! `cargo run --example screens -- call dark`. The connection panel (Ctrl+I) shows the record of a call of
+//! `RECORD` seconds, 600 by default; 0: of one that failed.
 
+#[path = "../tests/support/histories.rs"]
+mod histories;
 #[path = "../tests/support/views.rs"]
 mod views;
 
@@ -54,7 +57,13 @@ fn main() -> anyhow::Result<()> {
             println!("{command:?}");
         }
     });
-    ui::run(UiEngine { view, commands, frames, handovers: None, runtime: runtime.handle().clone() })
+    let seconds = std::env::var("RECORD").ok().and_then(|text| text.parse().ok()).unwrap_or(600);
+    let history = match seconds {
+        0 => histories::failed(),
+        seconds => histories::call(seconds),
+    };
+    let (_keep, history) = watch::channel(Arc::new(history));
+    ui::run(UiEngine { view, commands, frames, history, handovers: None, runtime: runtime.handle().clone() })
 }
 
 /// Somebody in front of something blue or brown.

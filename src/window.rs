@@ -107,6 +107,7 @@ pub fn run(link: Option<&str>, args: &WindowArgs) -> anyhow::Result<()> {
         view: engine.view.clone(),
         commands: engine.commands.clone(),
         frames: engine.frames.clone(),
+        history: tokio::sync::watch::channel(std::sync::Arc::default()).1,
         handovers,
         runtime: runtime.handle().clone(),
     });

@@ -31,6 +31,14 @@ pub enum UiAction {
         /// Leave.
         leave: bool,
     },
+    /// Opens the connection panel, or closes it.
+    TogglePanel,
+    /// Puts a text on the clipboard.
+    CopyText(String),
+    /// Writes the record of this call to a file.
+    SaveSession,
+    /// Writes it in the form that the importer of webrtc-internals' dumps reads.
+    ExportSession,
     /// Closes the window.
     Close,
 }

@@ -29,6 +29,25 @@ impl Icon {
     pub const WARNING_CIRCLE: Icon = Icon('\u{e4e2}');
     pub const INFO: Icon = Icon('\u{e2ce}');
     pub const CLIPBOARD: Icon = Icon('\u{e198}');
+    pub const PULSE: Icon = Icon('\u{e000}');
+    pub const ARROWS_CLOCKWISE: Icon = Icon('\u{e094}');
+    pub const PAUSE: Icon = Icon('\u{e39e}');
+    pub const PLAY: Icon = Icon('\u{e3d0}');
+    pub const MAGNIFYING_GLASS: Icon = Icon('\u{e30c}');
+    pub const DOWNLOAD: Icon = Icon('\u{e20c}');
+    pub const EXPORT: Icon = Icon('\u{eaf0}');
+    pub const APP_WINDOW: Icon = Icon('\u{e5da}');
+    pub const SIDEBAR: Icon = Icon('\u{ec24}');
+    pub const CARET_UP: Icon = Icon('\u{e13c}');
+    pub const ARROW_UP: Icon = Icon('\u{e08e}');
+    pub const ARROW_DOWN: Icon = Icon('\u{e03e}');
+    pub const LAPTOP: Icon = Icon('\u{e586}');
+    pub const USER: Icon = Icon('\u{e4c2}');
+    pub const GLOBE: Icon = Icon('\u{e288}');
+    pub const SERVER: Icon = Icon('\u{e2a0}');
+    pub const STETHOSCOPE: Icon = Icon('\u{e7ea}');
+    pub const CHECK_CIRCLE: Icon = Icon('\u{e184}');
+    pub const X_CIRCLE: Icon = Icon('\u{e4f8}');
 
     /// The character.
     pub const fn char(self) -> char {

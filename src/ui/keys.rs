@@ -1,4 +1,4 @@
-//! The keys: M, V, F, Esc and Ctrl+W. None while a text is being typed, except Esc and Ctrl+W.
+//! The keys: M, V, F, Esc, Ctrl+I and Ctrl+W. None while a text is being typed, except the last three.
 
 use eframe::egui::{Context, Key, Modifiers};
 
@@ -17,6 +17,9 @@ pub fn actions(ctx: &Context, model: &UiModel) -> Vec<UiAction> {
         actions.push(if in_call { UiAction::Command(Command::Leave) } else { UiAction::Close });
     }
     let free = model.draft.is_none() && model.asks_switch.is_none();
+    if free && pressed(Modifiers::COMMAND, Key::I) {
+        actions.push(UiAction::TogglePanel);
+    }
     if free && model.full_screen && pressed(Modifiers::NONE, Key::Escape) {
         actions.push(UiAction::ToggleFullScreen);
     }

@@ -14,6 +14,7 @@ pub mod format;
 pub mod icons;
 pub mod keys;
 pub mod model;
+pub mod panel;
 pub mod screens;
 pub mod texture;
 pub mod theme;

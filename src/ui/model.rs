@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::action::UiAction;
 use super::fit::Corner;
+use super::panel::SharedPanel;
 use super::widgets::toast::Toasts;
 use crate::config::Settings;
 use crate::engine::command::{Command, Switch};
@@ -45,6 +46,8 @@ pub struct UiModel {
     pub copied_at: Option<f64>,
     /// The messages in the corner.
     pub toasts: Toasts,
+    /// The connection panel.
+    pub panel: SharedPanel,
     previewing: bool,
 }
 
@@ -59,6 +62,10 @@ pub enum Effect {
     RequestPaste,
     /// Fill the screen, or not.
     FullScreen(bool),
+    /// Write the record of this call to a file.
+    SaveSession,
+    /// Write it for other tools.
+    ExportSession,
     /// Close the window.
     Close,
 }
@@ -82,6 +89,7 @@ impl UiModel {
             copy_when_there: false,
             copied_at: None,
             toasts: Toasts::default(),
+            panel: SharedPanel::live(),
             previewing: false,
         }
     }
@@ -96,6 +104,7 @@ impl UiModel {
         if self.server == old.settings.server {
             self.server.clone_from(&self.view.settings.server);
         }
+        self.panel.lock().settings.clone_from(&self.view.settings);
         let mut effects = self.preview(hidden);
         if self.copy_when_there
             && let Some(invite) = &self.view.invite
@@ -225,6 +234,13 @@ impl UiModel {
                 (true, Some(link)) => vec![Effect::Send(Command::Leave), Effect::Send(Command::Join(link))],
                 _ => Vec::new(),
             },
+            UiAction::TogglePanel => {
+                self.panel.lock().model.toggle();
+                Vec::new()
+            }
+            UiAction::CopyText(text) => vec![Effect::Copy(text)],
+            UiAction::SaveSession => vec![Effect::SaveSession],
+            UiAction::ExportSession => vec![Effect::ExportSession],
             UiAction::Close => vec![Effect::Close],
         }
     }

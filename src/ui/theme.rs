@@ -228,7 +228,10 @@ fn fonts() -> FontDefinitions {
     fonts.families.insert(FontFamily::Proportional, family("inter-medium"));
     fonts.families.insert(FontFamily::Name("strong".into()), family("inter-semibold"));
     fonts.families.insert(FontFamily::Name("icons".into()), vec!["phosphor".to_owned()]);
-    fonts.families.insert(FontFamily::Name("icons-fill".into()), vec!["phosphor-fill".to_owned()]);
+    fonts.families.insert(
+        FontFamily::Name("icons-fill".into()),
+        vec!["phosphor-fill".to_owned(), "phosphor".to_owned()],
+    );
     fonts
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::model::{Effect, UiModel};
+use super::panel::SharedPanel;
 use super::screens::{self, Screen};
 use super::texture;
 use super::theme;
@@ -23,6 +24,7 @@ use crate::desktop::notify::{Answer, Notifier};
 use crate::engine::command::Command;
 use crate::engine::frames::FrameSlots;
 use crate::engine::view::{CallPhase, CallView, Visitor};
+use crate::record::History;
 
 /// Hand-overs that wait for the window. More than these within one frame are somebody's mistake,
 /// and are dropped.
@@ -36,6 +38,8 @@ pub struct UiEngine {
     pub commands: mpsc::Sender<Command>,
     /// The pictures.
     pub frames: FrameSlots,
+    /// What is remembered of the call.
+    pub history: watch::Receiver<Arc<History>>,
     /// Second starts, if this is the one they find.
     pub handovers: Option<mpsc::Receiver<Handover>>,
     /// Runs the task that wakes the window.
@@ -81,7 +85,7 @@ struct Window {
 
 impl Window {
     fn new(context: &CreationContext, engine: UiEngine) -> Self {
-        let UiEngine { view, commands, frames, handovers, runtime } = engine;
+        let UiEngine { view, commands, frames, history, handovers, runtime } = engine;
         let ctx = context.egui_ctx.clone();
         theme::install(&ctx);
         let on_card = context.gl.as_deref().is_some_and(texture::is_worth_it);
@@ -93,8 +97,13 @@ impl Window {
         let for_frames = waker.clone();
         frames.on_new_frame(move |key, _| for_frames.arrived(key));
         let (hand, handovers_here) = sync_channel(HANDOVERS);
-        let waking = runtime.spawn(wake(ctx, view.clone(), handovers, hand));
         let model = UiModel::new(Arc::clone(&view.borrow()));
+        let waking = runtime.spawn({
+            let (view, history, panel) = (view.clone(), history.clone(), model.panel.clone());
+            async move {
+                tokio::join!(wake(ctx.clone(), view, handovers, hand), wake_panel(ctx, history, panel));
+            }
+        });
         let notifier = Notifier::new(commands.clone());
         Self {
             model,
@@ -124,6 +133,8 @@ impl Window {
                 Effect::Copy(text) => ctx.copy_text(text),
                 Effect::RequestPaste => ctx.send_viewport_cmd(ViewportCommand::RequestPaste),
                 Effect::FullScreen(fill) => ctx.send_viewport_cmd(ViewportCommand::Fullscreen(fill)),
+                // The record is written by whoever keeps it.
+                Effect::SaveSession | Effect::ExportSession => {}
                 Effect::Close => ctx.send_viewport_cmd(ViewportCommand::Close),
             }
         }
@@ -192,6 +203,17 @@ async fn wake(
             },
         }
         ctx.request_repaint_after(SOON);
+    }
+}
+
+/// Gives the panel every new history, and wakes it now and then.
+async fn wake_panel(ctx: Context, mut history: watch::Receiver<Arc<History>>, panel: SharedPanel) {
+    loop {
+        panel.lock().history = Arc::clone(&history.borrow_and_update());
+        panel.wake(&ctx);
+        if history.changed().await.is_err() {
+            return;
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::engine::view::CallPhase;
 use crate::ui::action::UiAction;
 use crate::ui::icons::Icon;
 use crate::ui::model::UiModel;
+use crate::ui::panel::model::Place;
 use crate::ui::theme::{self, size, space};
 use crate::ui::widgets::button::{IconButton, Kind};
 use crate::ui::words::Word;
@@ -28,12 +29,22 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen, actions: &mut
         let place = Rect::from_min_max(pos2(area.left(), top), pos2(area.right(), area.bottom() - size::BAR));
         (place.shrink2(vec2(space::L, 0.0)), space::M)
     };
-    match model.view.phase {
-        CallPhase::InCall => {}
-        _ => waiting::show(ui, place, model, actions),
+    // In full screen the buttons float at the bottom.
+    let dock =
+        if model.full_screen { place.shrink(gap).with_max_y(area.bottom() - size::BAR) } else { place };
+    let (beside, panel) = model.panel.dock(dock);
+    let stage = if panel.is_some() { beside } else { Some(place) };
+    if let Some(stage) = stage {
+        match model.view.phase {
+            CallPhase::InCall => {}
+            _ => waiting::show(ui, stage, model, actions),
+        }
+        stage::show(ui, stage, gap, model, screen, actions);
     }
-    stage::show(ui, place, gap, model, screen, actions);
-    visitor::show(ui, place, model, actions);
+    if let Some(panel) = panel {
+        model.panel.show_docked(ui, panel, stage.is_some(), actions);
+    }
+    visitor::show(ui, stage.unwrap_or(place), model, actions);
     if controls {
         bar(ui, area, model, actions);
     }
@@ -57,7 +68,7 @@ fn controls_wanted(ui: &Ui, model: &UiModel) -> bool {
 fn bar(ui: &mut Ui, area: Rect, model: &UiModel, actions: &mut Vec<UiAction>) {
     let row = Rect::from_min_max(pos2(area.left(), area.bottom() - size::BAR), area.max);
     ui.scope_builder(UiBuilder::new().scope_id(Id::unique("bar")).max_rect(row), |ui| {
-        let widths = [size::ROUND, size::ROUND, size::ROUND, size::ROUND, 68.0];
+        let widths = [size::ROUND, size::ROUND, size::ROUND, size::ROUND, size::ROUND, 68.0];
         let total: f32 = widths.iter().sum::<f32>() + space::S * (widths.len() - 1) as f32 + 2.0 * space::S;
         let t = theme::tokens(ui.ctx());
         if model.full_screen {
@@ -94,6 +105,12 @@ fn bar(ui: &mut Ui, area: Rect, model: &UiModel, actions: &mut Vec<UiAction>) {
         };
         if IconButton::new(icon, name.text()).show_at(ui, "lock", next(size::ROUND)).clicked() {
             actions.push(UiAction::Command(Command::LockRoom(lock(!model.view.locked))));
+        }
+        let open = model.panel.lock().model.place != Place::Closed;
+        let kind = if open { Kind::Primary } else { Kind::Plain };
+        let details = IconButton::new(Icon::PULSE, Word::OpenPanel.text()).kind(kind);
+        if details.tip(&tip(Word::OpenPanel, "Ctrl+I")).show_at(ui, "panel", next(size::ROUND)).clicked() {
+            actions.push(UiAction::TogglePanel);
         }
         let line = next(0.0);
         ui.painter().vline(line.x, line.y - 12.0..=line.y + 12.0, (1.0, t.line));

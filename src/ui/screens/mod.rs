@@ -10,7 +10,7 @@ pub mod start;
 pub mod visitor;
 pub mod waiting;
 
-use eframe::egui::{CentralPanel, Frame, Ui};
+use eframe::egui::{CentralPanel, Frame, Ui, UiBuilder};
 
 use super::action::UiAction;
 use super::model::UiModel;
@@ -36,8 +36,8 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen) -> Vec<UiActi
         if settings_open {
             ui.disable();
         }
-        match model.view.phase.clone() {
-            CallPhase::Idle => start::show(ui, model, screen, &mut actions),
+        match model.view.phase {
+            CallPhase::Idle | CallPhase::Ended(_) => beside_panel(ui, model, screen, &mut actions),
             CallPhase::Opening
             | CallPhase::Waiting
             | CallPhase::Joining
@@ -45,12 +45,31 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen) -> Vec<UiActi
             | CallPhase::InCall => {
                 call::show(ui, model, screen, &mut actions);
             }
-            CallPhase::Ended(summary) => ended::show(ui, model, &summary, &mut actions),
         }
     });
     settings::show(ui, model, &mut actions);
     visitor::switch(ui, model, &mut actions);
     let view = std::sync::Arc::clone(&model.view);
     model.toasts.show(ui, &view.notices, size::HEADER + space::S, &mut actions);
+    model.panel.clone().show_window(ui.ctx(), &mut actions);
     actions
+}
+
+/// Draws a screen without a call, and the panel beside it or over it, if it is open.
+fn beside_panel(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen, actions: &mut Vec<UiAction>) {
+    let area = ui.max_rect();
+    let (rest, panel) = model.panel.dock(area.shrink(space::M));
+    let rest = rest.map(|rest| match panel {
+        Some(_) => area.with_max_x(rest.right()),
+        None => area,
+    });
+    if let Some(rest) = rest {
+        ui.scope_builder(UiBuilder::new().max_rect(rest), |ui| match model.view.phase.clone() {
+            CallPhase::Ended(summary) => ended::show(ui, model, &summary, actions),
+            _ => start::show(ui, model, screen, actions),
+        });
+    }
+    if let Some(panel) = panel {
+        model.panel.show_docked(ui, panel, rest.is_some(), actions);
+    }
 }
