@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::stats::{InterfaceKind, NetworkInterface};
+use super::stats::{InterfaceKind, NetworkInterface, Report, ServerTransport, SignalingState};
 
 /// How a NAT chooses the port that others see (RFC 4787 section 4.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +89,44 @@ pub struct Verdict {
 const ALL_REQUESTS: u64 = 7;
 
 impl Verdict {
+    /// The verdict on what a report shows.
+    pub fn of_report(report: &Report) -> Self {
+        let udp = |transport| transport == ServerTransport::Udp;
+        let answers: Vec<Mapped> =
+            report.ice_servers().flat_map(|server| server.mappings.iter().copied()).collect();
+        let requests = report.ice_servers().filter(|server| udp(server.transport));
+        let streams = report.ice_servers().filter(|server| !udp(server.transport));
+        let interfaces: Vec<NetworkInterface> = report.interfaces().cloned().collect();
+        let local = report.selected_pair().and_then(|pair| {
+            let of = report.local_candidates().find(|candidate| candidate.id == pair.local_candidate_id)?;
+            of.related_address.as_ref().or(of.address.as_ref())?.parse().ok()
+        });
+        Self::of(&Observed {
+            answers: &answers,
+            udp_requests: requests.map(|server| server.requests_sent).sum(),
+            tcp_works: streams.map(|server| server.responses_received).sum::<u64>() > 0
+                || report.signaling().any(|signaling| signaling.state == SignalingState::Open),
+            interfaces: &interfaces,
+            local,
+        })
+    }
+
+    /// The most important thing about the network, in a word.
+    pub const fn word(&self) -> &'static str {
+        match (self.udp, self.mapping) {
+            (Udp::Blocked, _) => "udp-blocked",
+            (_, Mapping::None) => "no-nat",
+            (_, Mapping::EndpointIndependent) => "endpoint-independent",
+            (_, Mapping::EndpointDependent) => "endpoint-dependent",
+            (Udp::Unknown | Udp::Works, Mapping::Unknown) => "unknown",
+        }
+    }
+
+    /// Whether it says nothing yet.
+    pub fn is_silent(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The verdict on what was seen.
     pub fn of(seen: &Observed<'_>) -> Self {
         let (mapping, answers) = mapping(seen.answers);

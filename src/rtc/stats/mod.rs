@@ -12,7 +12,9 @@
 pub mod dictionaries;
 mod media;
 pub mod own;
+mod path;
 pub mod quality;
+pub mod timeline;
 
 use std::time::{Duration, Instant};
 

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::dictionaries::dictionary;
+use crate::rtc::nat::Mapped;
 
 /// How a STUN or TURN server is reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -18,6 +19,17 @@ pub enum ServerTransport {
     Tcp,
     /// TLS over TCP.
     Tls,
+}
+
+impl ServerTransport {
+    /// As W3C `relayProtocol` has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ServerTransport::Udp => "udp",
+            ServerTransport::Tcp => "tcp",
+            ServerTransport::Tls => "tls",
+        }
+    }
 }
 
 /// Error answers of one STUN code (RFC 8489 section 14.8, RFC 8656 section 19).
@@ -77,6 +89,8 @@ dictionary! {
         retransmissions: u64,
         total_round_trip_time: f64,
         errors: Vec<StunErrors>,
+        /// What it told each of our sockets about its address, over UDP.
+        mappings: Vec<Mapped>,
     } optional {
         /// IP address and port behind the URL.
         address: String,

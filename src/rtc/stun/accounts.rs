@@ -153,6 +153,8 @@ impl Accounts {
         message: &Message<'_>,
     ) {
         let known = match (direction, message.class) {
+            // A request without a name is for a STUN server, not for a participant.
+            (_, Class::Request) if message.username().is_none() => None,
             (_, Class::Request) => self.find_or_add(local, remote, relay),
             (_, Class::Success | Class::Error) => self.find(local, remote),
             (_, Class::Indication) => None,

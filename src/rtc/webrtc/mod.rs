@@ -35,6 +35,7 @@ use signaling_protocol::IceServer;
 use super::engine::{
     Candidate, Connection, Engine, EngineError, Event, EventSender, OutgoingPacket, OutgoingReport, Setup,
 };
+use super::stun::SharedAccounts;
 use super::{CandidateType, IcePolicy, SelectedPair, sdp, stats};
 use crate::clock;
 use crate::media::encoded::TrackKind;
@@ -161,6 +162,8 @@ struct CrateConnection {
     path: Arc<Path>,
     closing: Arc<AtomicBool>,
     settled: Mutex<Settled>,
+    /// What passes at the sockets.
+    accounts: SharedAccounts,
 }
 
 impl CrateConnection {
@@ -168,6 +171,7 @@ impl CrateConnection {
         let text = |error: ::webrtc::error::Error| error.to_string();
         let (path, closing) = (Arc::new(Path::default()), Arc::new(AtomicBool::new(false)));
         let (learned, local) = (Arc::new(Learned::default()), Arc::new(LocalFacts::default()));
+        let accounts = SharedAccounts::default();
         let audio = LocalTrack::new(TrackKind::Audio, setup.ssrcs.audio);
         let video = setup.video.then(|| LocalTrack::new(TrackKind::Video, setup.ssrcs.video));
         let configuration = configuration(&setup.ice_servers, setup.ice_policy, &events);
@@ -183,7 +187,12 @@ impl CrateConnection {
             .with_media_engine(codecs::media_engine().map_err(text)?)
             .with_interceptor_registry(chain::registry(parts))
             .with_setting_engine(settings(setup.ice_policy))
-            .with_runtime(Arc::new(ConnectionRuntime::new(path.clone(), events.clone(), closing.clone())))
+            .with_runtime(Arc::new(ConnectionRuntime::new(
+                path.clone(),
+                events.clone(),
+                closing.clone(),
+                accounts.clone(),
+            )))
             .with_handler(Arc::new(Handler::new(events.clone(), path.clone(), local.clone())))
             .with_udp_addrs(vec![Local(setup.addresses)])
             .build()
@@ -195,7 +204,7 @@ impl CrateConnection {
             pc.add_track(video.track.clone()).await.map_err(text)?;
         }
         let settled = Mutex::new(Settled { role: None, audio: codecs::OPUS, video: codecs::VP8 });
-        Ok(Self { pc, sender, audio, video, events, learned, local, path, closing, settled })
+        Ok(Self { pc, sender, audio, video, events, learned, local, path, closing, settled, accounts })
     }
 
     fn settled(&self) -> MutexGuard<'_, Settled> {
@@ -427,7 +436,9 @@ impl Connection for CrateConnection {
     async fn stats(&self, now: Instant) -> stats::Report {
         let report = self.pc.get_stats(now, StatsSelector::None).await;
         let candidates = self.candidates().await.unwrap_or_default();
-        statistics::report(&report, &candidates, clock::unix_ms_at(now))
+        let mut report = statistics::report(&report, &candidates, clock::unix_ms_at(now));
+        report.fill_stun(now, &self.accounts.read());
+        report
     }
 
     async fn close(&self) {

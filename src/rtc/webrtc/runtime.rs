@@ -32,7 +32,8 @@ use futures_util::FutureExt;
 use tokio::sync::Notify;
 
 use crate::clock;
-use crate::rtc::engine::{Event, EventSender};
+use crate::rtc::engine::{Direction, Event, EventSender};
+use crate::rtc::stun::SharedAccounts;
 
 /// DTLS datagrams kept until the path is chosen. A flight has at most four; more are dropped and
 /// come again by DTLS's own timer.
@@ -100,12 +101,19 @@ pub struct ConnectionRuntime {
     path: Arc<Path>,
     events: EventSender,
     closing: Arc<AtomicBool>,
+    accounts: SharedAccounts,
 }
 
 impl ConnectionRuntime {
-    /// `closing` is set before the connection is closed on purpose.
-    pub fn new(path: Arc<Path>, events: EventSender, closing: Arc<AtomicBool>) -> Self {
-        Self { path, events, closing }
+    /// `closing` is set before the connection is closed on purpose; `accounts` are told of every
+    /// datagram.
+    pub fn new(
+        path: Arc<Path>,
+        events: EventSender,
+        closing: Arc<AtomicBool>,
+        accounts: SharedAccounts,
+    ) -> Self {
+        Self { path, events, closing, accounts }
     }
 }
 
@@ -129,7 +137,9 @@ impl Runtime for ConnectionRuntime {
         options.set_recv_buffer_size(SOCKET_BUFFER).ok();
         options.set_send_buffer_size(SOCKET_BUFFER).ok();
         let inner = TokioRuntime.wrap_udp_socket(socket)?;
-        Ok(Arc::new(Socket { inner, path: self.path.clone(), state: Mutex::default() }))
+        let local = inner.local_addr()?;
+        let (path, accounts) = (self.path.clone(), self.accounts.clone());
+        Ok(Arc::new(Socket { inner, local, path, accounts, state: Mutex::default() }))
     }
 
     fn wrap_tcp_listener(&self, listener: std::net::TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {
@@ -188,7 +198,9 @@ impl Runtime for ConnectionRuntime {
 #[derive(Debug)]
 struct Socket {
     inner: Arc<dyn AsyncUdpSocket>,
+    local: SocketAddr,
     path: Arc<Path>,
+    accounts: SharedAccounts,
     state: Mutex<State>,
 }
 
@@ -243,11 +255,18 @@ impl Socket {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Several datagrams of one size may pass at once.
+    fn account(&self, direction: Direction, remote: SocketAddr, datagrams: &[u8], size: usize) {
+        for datagram in datagrams.chunks(size.max(1)) {
+            self.accounts.on_datagram(direction, self.local, remote, datagram);
+        }
+    }
 }
 
 impl AsyncUdpSocket for Socket {
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.inner.local_addr()
+        Ok(self.local)
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
@@ -257,7 +276,12 @@ impl AsyncUdpSocket for Socket {
         {
             return Poll::Ready(Ok(transmit.contents.len()));
         }
-        self.inner.poll_send(cx, transmit)
+        let sent = self.inner.poll_send(cx, transmit);
+        if let Poll::Ready(Ok(_)) = sent {
+            let size = transmit.segment_size.unwrap_or(transmit.contents.len());
+            self.account(Direction::Sent, transmit.destination, transmit.contents, size);
+        }
+        sent
     }
 
     fn poll_recv(
@@ -292,6 +316,11 @@ impl AsyncUdpSocket for Socket {
                     return Poll::Pending;
                 }
             };
+            let count = *received.as_ref().unwrap_or(&0);
+            for (buf, about) in bufs.iter().zip(meta.iter()).take(count) {
+                let datagrams = &buf[..about.len.min(buf.len())];
+                self.account(Direction::Received, about.addr, datagrams, about.stride);
+            }
             let (Ok(1..), Some(buf), Some(about)) = (&received, bufs.first(), meta.first()) else {
                 return Poll::Ready(received);
             };
