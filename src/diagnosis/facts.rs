@@ -8,7 +8,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::peer::{NatKind, PeerFacts, Voice};
-use super::words::count;
+use super::words::{self, count};
+use crate::rtc::stats::InterfaceKind;
+pub use crate::rtc::stats::ServerTransport as Transport;
 use crate::rtc::{CandidateType, DtlsState, IceState};
 use crate::units::Bitrate;
 
@@ -102,29 +104,6 @@ impl Stage {
     }
 }
 
-/// How a server is spoken to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Transport {
-    /// UDP.
-    #[default]
-    Udp,
-    /// TCP.
-    Tcp,
-    /// TLS over TCP.
-    Tls,
-}
-
-impl Transport {
-    /// As people write it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Transport::Udp => "UDP",
-            Transport::Tcp => "TCP",
-            Transport::Tls => "TLS",
-        }
-    }
-}
-
 /// One STUN or TURN server over one transport.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct IceServerFacts {
@@ -177,7 +156,7 @@ impl IceServerFacts {
     /// `12 requests to stun:x:3478 over UDP, 0 answers`.
     pub fn count(&self) -> String {
         let (requests, answers) = (count(self.requests, "request"), count(self.responses, "answer"));
-        format!("{requests} to {} over {}, {answers}", self.url, self.transport.name())
+        format!("{requests} to {} over {}, {answers}", self.url, words::transport(self.transport))
     }
 }
 
@@ -212,8 +191,8 @@ pub struct Network {
 pub struct Interface {
     /// As the system calls it.
     pub name: String,
-    /// `wifi`, `ethernet`, `vpn`, `cellular` or `unknown`, as the statistics say.
-    pub kind: String,
+    /// What it is, as far as the system tells.
+    pub kind: InterfaceKind,
     /// Media goes through it.
     pub in_use: bool,
 }
@@ -296,7 +275,7 @@ pub struct Upload {
     pub round_trip: Option<Duration>,
     /// The smallest of the last minute: what the path has without a queue.
     pub round_trip_floor: Option<Duration>,
-    /// What limits the sent picture.
+    /// What limits the sent picture now, and for how long it has done so in all.
     pub limit: Held<LimitSeen>,
     /// Mean time to encode one picture, of the last 5 s.
     pub encode_time: Option<Duration>,

@@ -11,6 +11,7 @@
 mod devices;
 pub mod facts;
 mod fine;
+mod from_history;
 mod handshake;
 mod media;
 mod path;
@@ -25,6 +26,7 @@ mod watch;
 mod words;
 
 pub use facts::Facts;
+pub use from_history::facts;
 pub use peer::PeerFacts;
 pub use verdict::{Rule, Severity, Side, Verdict};
 pub use watch::Watch;

@@ -7,8 +7,9 @@ use super::Judge;
 use super::facts::{Address, Facts, Transport};
 use super::peer::NatKind;
 use super::verdict::{Rule, Severity, Side, Verdict};
-use super::words::time;
+use super::words::{time, transport};
 use crate::rtc::CandidateType;
+use crate::rtc::stats::InterfaceKind;
 
 pub(super) const RULES: &[Judge] =
     &[path_silent, moved, symmetric_here, symmetric_there, relayed_stream, relayed_in_lan, vpn];
@@ -107,7 +108,7 @@ pub(super) fn relayed_stream(facts: &Facts) -> Option<Verdict> {
     let path = facts.path.as_ref().filter(|_| facts.is_connected())?;
     let transport = match path.relay_transport? {
         Transport::Udp => return None,
-        stream @ (Transport::Tcp | Transport::Tls) => stream.name(),
+        stream @ (Transport::Tcp | Transport::Tls) => transport(stream),
     };
     Some(
         Verdict::new(
@@ -179,7 +180,7 @@ fn same_lan(one: IpAddr, other: IpAddr) -> bool {
 
 pub(super) fn vpn(facts: &Facts) -> Option<Verdict> {
     let used = facts.network.interfaces.as_ref()?.iter().find(|interface| interface.in_use)?;
-    if used.kind != "vpn" || !facts.is_connected() {
+    if used.kind != InterfaceKind::Vpn || !facts.is_connected() {
         return None;
     }
     Some(

@@ -4,7 +4,14 @@
 //! Sent after acceptance, when something in it has changed. A value of a later version reads as
 //! unknown.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+
+use super::facts::{Facts, IceServerFacts, LimitSeen, SignalingLink, Stream};
+
+/// What lasts so long is told.
+const SETTLED: Duration = Duration::from_secs(3);
 
 macro_rules! enumerated {
     ($(#[$about:meta])* $name:ident { $($(#[$of:meta])* $value:ident,)* }) => {
@@ -135,6 +142,62 @@ pub struct PeerFacts {
 }
 
 impl PeerFacts {
+    /// What our facts say of us, in words that may leave.
+    pub fn of(facts: &Facts) -> Self {
+        let arrival = |stream: &Stream| {
+            let connected = facts.is_connected() && facts.dtls.held >= SETTLED;
+            if !connected {
+                Arrival::Unknown
+            } else if stream.silent_for >= SETTLED {
+                Arrival::Nothing
+            } else if stream.packets > 0 && stream.undecoded_for >= SETTLED {
+                Arrival::Undecodable
+            } else if stream.packets > 0 {
+                Arrival::Plays
+            } else {
+                Arrival::Unknown
+            }
+        };
+        let mut relays = facts.relays().peekable();
+        let relay = if relays.peek().is_none() {
+            if facts.servers.is_empty() { Relay::Unknown } else { Relay::Missing }
+        } else if facts.relays().any(|relay| relay.useful) {
+            Relay::Works
+        } else if facts.relays().any(|relay| relay.refused.is_some()) {
+            Relay::Refused
+        } else if facts.relays().all(|relay| relay.is_silent() || relay.obstacle.is_some()) {
+            Relay::Silent
+        } else {
+            Relay::Unknown
+        };
+        let blocked =
+            facts.udp_servers().next().is_some() && facts.udp_servers().all(IceServerFacts::is_silent);
+        let tcp = facts.signaling.link.state == SignalingLink::Up;
+        Self {
+            nat: facts.network.nat,
+            udp: match (facts.udp_works(), blocked && tcp) {
+                (true, _) => Udp::Works,
+                (false, true) => Udp::Blocked,
+                (false, false) => Udp::Unknown,
+            },
+            relay,
+            checks: match (facts.checks.received, facts.checks.running) {
+                (1.., _) => ChecksSeen::Arrive,
+                (0, running) if running >= SETTLED => ChecksSeen::NoneArrive,
+                (0, _) => ChecksSeen::Unknown,
+            },
+            sound: arrival(&facts.download.sound),
+            picture: arrival(&facts.download.picture),
+            limit: match facts.upload.limit.state {
+                _ if !facts.is_connected() => Limit::Unknown,
+                LimitSeen::None => Limit::None,
+                LimitSeen::Cpu => Limit::Cpu,
+                LimitSeen::Bandwidth => Limit::Bandwidth,
+            },
+            voice: facts.voice(),
+        }
+    }
+
     /// Reads what a stranger sent; what is not an object of facts is `None`.
     pub fn read(value: serde_json::Value) -> Option<Self> {
         serde_json::from_value(value).ok()

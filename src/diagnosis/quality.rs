@@ -140,7 +140,7 @@ pub(super) fn cpu_limit(facts: &Facts) -> Option<Verdict> {
             Severity::Warning,
             Side::Here,
             format!(
-                "Your computer is too slow for the full picture and has limited it for {}.",
+                "Your computer is too slow for the full picture; it has limited it for {} in all.",
                 time(facts.upload.limit.held)
             ),
             "Your computer limits the picture",

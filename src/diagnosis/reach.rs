@@ -6,7 +6,7 @@ use super::Judge;
 use super::facts::{Facts, IceServerFacts, Obstacle, SignalingLink, Transport};
 use super::peer::{NatKind, Relay, Udp};
 use super::verdict::{Rule, Severity, Side, Verdict};
-use super::words::{count, list, time};
+use super::words::{count, list, time, transport};
 
 pub(super) const RULES: &[Judge] = &[
     offline,
@@ -194,7 +194,7 @@ pub(super) fn udp_blocked(facts: &Facts) -> Option<Verdict> {
     };
     let stream = facts.servers.iter().any(|server| server.relay && server.transport != Transport::Udp);
     let (next, advice) = if !tcp.is_empty() {
-        (format!("; {} is reached over {}", tcp[0].host(), tcp[0].transport.name()), None)
+        (format!("; {} is reached over {}", tcp[0].host(), transport(tcp[0].transport)), None)
     } else if stream {
         ("; trying the relay over TCP and TLS".to_owned(), None)
     } else {
@@ -249,7 +249,11 @@ pub(super) fn relay_unreachable(facts: &Facts) -> Option<Verdict> {
     let others = facts.relays().any(|relay| relay.useful);
     let text = match &first.obstacle {
         Some(Obstacle::Connect(reason)) => {
-            format!("The relay {} cannot be reached over {}: {reason}.", first.host(), first.transport.name())
+            format!(
+                "The relay {} cannot be reached over {}: {reason}.",
+                first.host(),
+                transport(first.transport)
+            )
         }
         Some(Obstacle::Tls(reason)) => {
             format!("No secure connection to the relay {} can be made: {reason}.", first.host())

@@ -95,6 +95,8 @@ fn settle(verdict: &Verdict) -> f64 {
             | Rule::Echo
             | Rule::Clipping
             | Rule::SignalingSlow
+            | Rule::CpuLimit
+            | Rule::BandwidthLimit
             | Rule::PeerBandwidthLimit
             | Rule::PeerCpuLimit
     );
@@ -140,14 +142,14 @@ mod tests {
     #[test]
     fn what_comes_and_goes_each_second_is_told_without_a_break() {
         let mut watch = Watch::default();
-        let bad = || vec![verdict(Rule::CpuLimit, Severity::Warning, "cpu")];
+        let bad = || vec![verdict(Rule::TrackMissing, Severity::Warning, "bad")];
         for second in 0..20 {
             let found = if second % 2 == 0 { bad() } else { vec![fine()] };
-            assert_eq!(first(&mut watch, found, second).as_deref(), Some("cpu"), "second {second}");
+            assert_eq!(first(&mut watch, found, second).as_deref(), Some("bad"), "second {second}");
         }
         for second in 20..30 {
             let told = first(&mut watch, vec![fine()], second);
-            assert_eq!(told.as_deref(), Some(if second < 22 { "cpu" } else { "fine" }), "second {second}");
+            assert_eq!(told.as_deref(), Some(if second < 22 { "bad" } else { "fine" }), "second {second}");
         }
     }
 

@@ -2,6 +2,17 @@
 
 use std::time::Duration;
 
+use super::facts::Transport;
+
+/// As people write it.
+pub const fn transport(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "UDP",
+        Transport::Tcp => "TCP",
+        Transport::Tls => "TLS",
+    }
+}
+
 /// `24 ms`, `1.4 s`.
 pub fn time(time: Duration) -> String {
     let millis = time.as_secs_f64() * 1e3;

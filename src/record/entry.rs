@@ -140,6 +140,21 @@ pub enum What {
         /// Per pair.
         pairs: Vec<Value>,
     },
+    /// How far the call is.
+    Phase {
+        /// The new phase.
+        phase: Phase,
+        /// `HOST[:PORT]` of the signaling server, when a session with one begins.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server: Option<String>,
+    },
+    /// The signaling server told its time.
+    ServerClock {
+        /// By how many seconds it is ahead of ours.
+        ahead: f64,
+    },
+    /// A device of ours began, ended, or cannot be used.
+    Device(Device),
     /// What a side tells about its own network.
     Facts {
         /// Who.
@@ -272,6 +287,74 @@ pub enum SignalingState {
     Resumed,
 }
 
+/// How far a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// No call.
+    Idle,
+    /// Making the room.
+    Opening,
+    /// Alone in the room.
+    Waiting,
+    /// Reaching the server of a link.
+    Joining,
+    /// Somebody inside is asked.
+    Knocking,
+    /// Somebody else is in the room.
+    InCall,
+    /// Over.
+    Ended,
+}
+
+/// What a device of ours does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Which.
+    pub device: DeviceKind,
+    /// What it does.
+    pub state: DeviceWord,
+    /// Its name, or why it cannot be used.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub about: String,
+    /// The system's id of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Somebody talks while it is muted (the microphone only).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub muted_but_speaking: bool,
+}
+
+/// Which device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the words say it")]
+pub enum DeviceKind {
+    Microphone,
+    Camera,
+    Speaker,
+}
+
+/// What a device does, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceWord {
+    /// Not opened.
+    Closed,
+    /// Being opened.
+    Opening,
+    /// Running.
+    On,
+    /// Switched off by the person.
+    Off,
+    /// There is none.
+    Absent,
+    /// The system does not let us use it.
+    Denied,
+    /// It cannot be used for another reason.
+    Failed,
+}
+
 /// A sentence that says how it goes, and why we think so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Diagnosis {
@@ -345,6 +428,9 @@ impl Entry {
                 | What::Candidate { .. }
                 | What::EndOfCandidates { .. }
                 | What::Media { .. }
+                | What::Phase { .. }
+                | What::ServerClock { .. }
+                | What::Device(_)
                 | What::Visitor { .. }
                 | What::Ended(_)
                 | What::Lost { .. }
@@ -381,6 +467,9 @@ impl What {
             What::Nat { .. } => "nat",
             What::IceServers { .. } => "ice_servers",
             What::Pairs { .. } => "pairs",
+            What::Phase { .. } => "phase",
+            What::ServerClock { .. } => "server_clock",
+            What::Device(_) => "device",
             What::Facts { .. } => "facts",
             What::Diagnosis(_) => "diagnosis",
             What::Visitor { .. } => "visitor",

@@ -287,6 +287,9 @@ impl History {
             | What::Nat { .. }
             | What::IceServers { .. }
             | What::Pairs { .. }
+            | What::Phase { .. }
+            | What::ServerClock { .. }
+            | What::Device(_)
             | What::Facts { .. }
             | What::Visitor { .. }
             | What::Notice { .. }

@@ -15,7 +15,8 @@ pub mod rates;
 pub mod series;
 
 pub use entry::{
-    Configuration, Diagnosis, Direction, Entry, ServerUrls, Session, Side, SignalingState, What,
+    Configuration, Device, DeviceKind, DeviceWord, Diagnosis, Direction, Entry, Phase, ServerUrls, Session,
+    Side, SignalingState, What,
 };
 pub use history::{
     Description, Descriptions, Dropped, Gathering, History, Limits, Negotiation, Standing, Versions,

@@ -2,6 +2,7 @@
 
 mod devices;
 mod handshake;
+mod history;
 mod media;
 mod path;
 mod quality;

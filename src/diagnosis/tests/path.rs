@@ -4,6 +4,7 @@ use super::super::facts::{Interface, Move};
 use super::super::path::*;
 use super::super::peer::NatKind;
 use super::*;
+use crate::rtc::stats::InterfaceKind;
 
 #[test]
 fn a_silent_path_is_told_with_its_silence() {
@@ -69,9 +70,9 @@ fn a_relay_inside_one_network_is_strange() {
 #[test]
 fn a_vpn_that_carries_the_call_is_named() {
     let mut facts = talking();
-    let interface = |kind: &str| Interface { name: "tun0".into(), kind: kind.into(), in_use: true };
-    facts.network.interfaces = Some(vec![interface("vpn")]);
+    let interface = |kind| Interface { name: "tun0".into(), kind, in_use: true };
+    facts.network.interfaces = Some(vec![interface(InterfaceKind::Vpn)]);
     says(vpn, &facts, "VPN (tun0)");
-    facts.network.interfaces = Some(vec![interface("wifi")]);
+    facts.network.interfaces = Some(vec![interface(InterfaceKind::Wifi)]);
     silent_on(vpn, &facts);
 }
