@@ -6,7 +6,7 @@
 //!  SignalEvent ───┤                ┌─▶ signaling
 //!  TransportEvent ┼─▶ CallMachine ─┼─▶ transport
 //!  MediaEvent ────┤    (pure)      ├─▶ media session
-//!  ticks ─────────┘                └─▶ view, events
+//!  ticks ─────────┘                └─▶ view, record
 //! ```
 
 use std::ops::ControlFlow;
@@ -24,6 +24,7 @@ use crate::clock;
 use crate::config::Settings;
 use crate::link::Link;
 use crate::media::sounds::Sound;
+use crate::record::{Configuration, Side, SignalingState, What};
 use crate::rtc::mesh::{Mesh, Options};
 use crate::rtc::stats::Report;
 use crate::rtc::{IcePolicy, PeerPhase, Transport, TransportConfig, TransportEvent};
@@ -32,13 +33,13 @@ use crate::signaling::{self, SignalEvent, SignalingHandle};
 
 use super::command::{Command, DeviceChoice, Switch};
 use super::devices::DeviceList;
-use super::event::{EngineEvent, What};
 use super::frames::FrameSlots;
 use super::hosting::Hosting;
 use super::media_session::{DeviceChange, DeviceKind, MediaEvent, MediaSession};
 use super::parts::EngineParts;
 use super::quality::QualityLog;
-use super::view::{CallPhase, CallView, Severity};
+use super::recorder::Recorder;
+use super::view::{CallPhase, CallView, Notice, Severity};
 
 /// What devices and decoders tell; the threads behind wait when it is full, except for requests
 /// that are repeated anyway.
@@ -67,8 +68,8 @@ pub struct Ends {
     pub view: watch::Sender<Arc<CallView>>,
     /// Pictures.
     pub frames: FrameSlots,
-    /// Tells a script when things happen.
-    pub observer: Option<mpsc::Sender<EngineEvent>>,
+    /// Told when things happen.
+    pub recorder: Recorder,
 }
 
 /// What others see of a person who gave no name; the server wants one.
@@ -78,7 +79,7 @@ const NAMELESS: &str = "Guest";
 pub struct Actor {
     commands: mpsc::Receiver<Command>,
     view: watch::Sender<Arc<CallView>>,
-    observer: Option<mpsc::Sender<EngineEvent>>,
+    record: Recorder,
     parts: EngineParts,
     settings: Settings,
     machine: CallMachine,
@@ -92,6 +93,7 @@ pub struct Actor {
     hosting_starts: Option<JoinHandle<std::io::Result<Hosting>>>,
     hosting_admission: Admission,
     told_state: Option<MediaState>,
+    told_notice: Option<u64>,
     goodbyes: JoinSet<()>,
     quality: QualityLog,
     /// Whether there is, or is prepared, a connection.
@@ -128,7 +130,7 @@ impl Actor {
         Self {
             commands: ends.commands,
             view: ends.view,
-            observer: ends.observer,
+            record: ends.recorder,
             media: MediaSession::new(parts.clone(), ends.frames, media_tx),
             parts,
             settings,
@@ -142,6 +144,7 @@ impl Actor {
             hosting_starts: None,
             hosting_admission: Admission::default(),
             told_state: None,
+            told_notice: None,
             goodbyes: JoinSet::new(),
             quality: QualityLog::default(),
             connected: false,
@@ -200,6 +203,9 @@ impl Actor {
     }
 
     fn on_command(&mut self, command: Command) {
+        if self.signaling.is_none() && begins(&command) {
+            self.record.begin();
+        }
         match command {
             Command::NewCall { admission } => self.new_call(admission),
             Command::Open { link, admission } => {
@@ -207,7 +213,10 @@ impl Actor {
                 self.decide(Input::Open { server, link, admission, lan_only: false });
             }
             Command::Prepare(link) => self.decide(Input::Prepare(link)),
-            Command::Join(link) => self.decide(Input::Join(link)),
+            Command::Join(link) => {
+                self.record.tell(What::Call);
+                self.decide(Input::Join(link));
+            }
             Command::Accept(peer) => self.decide(Input::Accept(peer)),
             Command::Decline(peer) => self.decide(Input::Decline(peer)),
             Command::Leave => self.decide(Input::Leave),
@@ -280,10 +289,16 @@ impl Actor {
 
     fn on_signal(&mut self, event: SignalEvent) {
         match &event {
-            SignalEvent::Connected { .. } => self.tell(What::SignalingOpen),
-            SignalEvent::Lost { reason } => self.tell(What::SignalingLost { reason: reason.clone() }),
-            SignalEvent::Resumed { .. } => self.tell(What::SignalingResumed),
-            SignalEvent::Message { .. } | SignalEvent::RoundTrip(_) | SignalEvent::Failed(_) => {}
+            SignalEvent::Connected { .. } => self.record.tell(What::WsOpen),
+            SignalEvent::Lost { reason } => {
+                let reason = Some(reason.clone());
+                self.record.tell(What::Signaling { state: SignalingState::Lost, reason });
+            }
+            SignalEvent::Resumed { .. } => {
+                self.record.tell(What::Signaling { state: SignalingState::Resumed, reason: None });
+            }
+            SignalEvent::Message { message, .. } => self.record.received(message),
+            SignalEvent::RoundTrip(_) | SignalEvent::Failed(_) => {}
         }
         self.decide(Input::Signaling(event));
     }
@@ -293,19 +308,26 @@ impl Actor {
             self.decide(Input::Transport(input));
         }
         match event {
-            TransportEvent::OfferReady { .. } => self.tell(What::Prepared),
-            TransportEvent::Ice { state, .. } => self.tell(What::Ice { state }),
-            TransportEvent::Dtls { state, .. } => self.tell(What::Dtls { state }),
-            TransportEvent::SelectedPair { pair, .. } => self.tell(What::SelectedPair { pair }),
-            TransportEvent::Problem { text } => self.tell(What::Problem { text }),
+            TransportEvent::OfferReady { offer } => {
+                self.record.signal(Side::Local, &offer);
+                self.record.tell(What::Ready);
+            }
+            TransportEvent::Signal { signal, .. } => self.record.signal(Side::Local, &signal),
+            TransportEvent::Ice { state, .. } => self.record.tell(What::Ice { state }),
+            TransportEvent::Dtls { state, .. } => self.record.tell(What::Dtls { state }),
+            TransportEvent::SelectedPair { pair, .. } => self.record.tell(What::SelectedPair(pair)),
+            TransportEvent::Problem { text } => self.record.tell(What::Error { text }),
             TransportEvent::TrackAdded { peer, kind, packets } => self.media.add_track(&peer, kind, packets),
             TransportEvent::SenderReport { peer, report } => self.media.on_sender_report(&peer, report),
             TransportEvent::KeyframeWanted { .. } => self.media.send_keyframe(),
-            TransportEvent::Phase { phase: PeerPhase::Connected, .. } => self.media.connected(),
+            TransportEvent::Phase { phase, .. } => {
+                self.record.tell(What::Connection { state: phase });
+                if phase == PeerPhase::Connected {
+                    self.media.connected();
+                }
+            }
             TransportEvent::Stats { peer, report } => self.on_stats(&peer, report),
-            TransportEvent::Signal { .. }
-            | TransportEvent::Phase { .. }
-            | TransportEvent::TargetRate { .. } => {}
+            TransportEvent::TargetRate { .. } => {}
         }
     }
 
@@ -317,14 +339,14 @@ impl Actor {
             self.media.set_round_trip(peer, round_trip);
         }
         self.decide(Input::Quality(self.quality.quality()));
-        self.tell(What::Stats { report });
+        self.record.report(report);
     }
 
     fn on_media(&mut self, event: MediaEvent) {
         match event {
             MediaEvent::KeyframeNeeded(peer) => self.transport.request_keyframe(&peer),
-            MediaEvent::FirstFrame(peer, at) => self.tell_at(at, What::FirstFrame { peer }),
-            MediaEvent::FirstAudio(peer, at) => self.tell_at(at, What::FirstAudio { peer }),
+            MediaEvent::FirstFrame(at) => self.record.tell_at(at, What::FirstFrame),
+            MediaEvent::FirstAudio(at) => self.record.tell_at(at, What::FirstAudio),
             device => {
                 if let Some(change) = self.media.on_event(device) {
                     self.decide(notice(change));
@@ -356,7 +378,12 @@ impl Actor {
                     self.goodbyes.spawn(signaling.close(clock::now() + CLOSE));
                 }
             }
-            Effect::Configure(servers) => self.transport.configure(transport_config(&self.parts, servers)),
+            Effect::Configure(servers) => {
+                let config = transport_config(&self.parts, servers);
+                let told = Configuration::new(&config.ice_servers, config.ice_policy);
+                self.record.tell(What::Configuration(told));
+                self.transport.configure(config);
+            }
             Effect::PrepareOffer => {
                 self.connected = true;
                 self.transport.prepare_offer();
@@ -364,11 +391,12 @@ impl Actor {
             Effect::AdoptPrepared(peer) => self.transport.adopt_prepared(&peer),
             Effect::HandleSignal { from, signal } => {
                 self.connected = true;
+                self.record.signal(Side::Remote, &signal);
                 self.transport.handle_signal(&from, signal);
             }
             Effect::RestartIce(peer) => {
                 self.transport.restart_ice(&peer);
-                self.tell(What::IceRestart { peer });
+                self.record.tell(What::IceRestart);
             }
             Effect::Remove(peer) => {
                 self.transport.remove(&peer);
@@ -391,16 +419,13 @@ impl Actor {
                 self.media.encode(targets.video, targets.audio.bitrate, targets.audio.loss);
             }
             Effect::Ring(switch) => self.ring(switch),
-            Effect::Notify { name } => self.tell(What::Visitor { name }),
+            Effect::Notify { name } => self.record.tell(What::Visitor { name }),
             Effect::ViewChanged => {}
         }
     }
 
     fn send(&mut self, message: ClientMessage, id: Option<u64>) {
-        if let ClientMessage::RoomKnock { signals, .. } = &message {
-            let sdp = signals.iter().find_map(|signal| signal.get("sdp")?.as_str());
-            self.tell(What::OfferSent { bytes: sdp.map_or(0, str::len) });
-        }
+        self.record.sent(&message);
         let sent = self.signaling.as_ref().map(|signaling| signaling.send(message, id));
         if !matches!(sent, Some(Ok(()))) {
             tracing::debug!("a message for the server, but the session is over");
@@ -412,6 +437,7 @@ impl Actor {
         let state = self.media.state();
         if self.told_state != Some(state) {
             self.told_state = Some(state);
+            self.record.media(Side::Local, state);
             self.decide(Input::Media(state));
         }
     }
@@ -432,30 +458,29 @@ impl Actor {
         }
     }
 
-    fn tell(&mut self, what: What) {
-        self.tell_at(clock::now(), what);
-    }
-
-    fn tell_at(&mut self, at: Instant, what: What) {
-        let Some(observer) = &self.observer else { return };
-        if observer.try_send(EngineEvent { at, what }).is_err() {
-            tracing::warn!("the script reads events too slowly; one is lost");
-        }
-    }
-
-    /// Tells a script what a change of phase means to it.
+    /// Records what a change of phase means.
     fn tell_phase(&mut self, phase: &CallPhase) {
         if *phase == self.view.borrow().phase {
             return;
         }
         match phase {
-            CallPhase::Ended(summary) => self.tell(What::Ended { reason: summary.reason.clone() }),
-            CallPhase::Waiting => self.tell(What::Prepared),
+            CallPhase::Ended(summary) => self.record.tell(What::Ended(summary.reason.clone())),
+            CallPhase::Waiting => self.record.tell(What::Ready),
             CallPhase::Idle
             | CallPhase::Opening
             | CallPhase::Joining
             | CallPhase::Knocking
             | CallPhase::InCall => {}
+        }
+    }
+
+    fn tell_notices(&mut self, notices: &[Notice]) {
+        for notice in notices {
+            if self.told_notice.is_none_or(|told| told < notice.id) {
+                self.told_notice = Some(notice.id);
+                let Notice { severity, text, .. } = notice.clone();
+                self.record.tell(What::Notice { severity, text });
+            }
         }
     }
 
@@ -467,6 +492,7 @@ impl Actor {
         view.devices = self.devices.current();
         view.settings = self.settings.clone();
         self.tell_phase(&view.phase);
+        self.tell_notices(&view.notices);
         self.view.send_if_modified(|shown| {
             let changed = **shown != view;
             if changed {
@@ -490,6 +516,11 @@ impl Actor {
         let media = self.media;
         tokio::task::spawn_blocking(move || drop(media)).await.ok();
     }
+}
+
+/// Whether a call begins with it, unless one is there already.
+fn begins(command: &Command) -> bool {
+    matches!(command, Command::NewCall { .. } | Command::Open { .. } | Command::Prepare(_) | Command::Join(_))
 }
 
 fn new_link(server: &str) -> Result<Link, String> {

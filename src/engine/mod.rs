@@ -1,19 +1,19 @@
 //! Wires call, media, transport and signaling together; the same for the window and the script.
 //!
 //! A face sees three things: [`command::Command`] goes in, [`view::CallView`] comes out, and
-//! [`frames::FrameSlots`] hold the pictures. A script may also watch [`event::EngineEvent`]s.
+//! [`frames::FrameSlots`] hold the pictures. What happens on the way is in the [`History`], and a
+//! script may be told each [`Entry`] of it.
 
 mod actor;
 pub mod command;
 mod devices;
-pub mod event;
 pub mod frames;
 mod hosting;
 mod media_session;
 mod open;
 pub mod parts;
 mod quality;
-
+mod recorder;
 pub mod view;
 
 use std::sync::Arc;
@@ -23,11 +23,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use command::Command;
-use event::EngineEvent;
 use frames::FrameSlots;
 pub use hosting::Hosting;
 use parts::EngineParts;
 use view::CallView;
+
+use crate::record::{Entry, History};
 
 /// Commands given faster than they are carried out; a window drops further clicks, a script waits.
 const COMMANDS: usize = 64;
@@ -42,6 +43,8 @@ pub struct EngineHandle {
     pub commands: mpsc::Sender<Command>,
     /// Shows: always the newest.
     pub view: watch::Receiver<Arc<CallView>>,
+    /// What has happened since the call began, or since the start, and how it went.
+    pub history: watch::Receiver<Arc<History>>,
     /// Pictures: always the newest.
     pub frames: FrameSlots,
     task: JoinHandle<()>,
@@ -49,13 +52,15 @@ pub struct EngineHandle {
 
 impl Engine {
     /// Starts an engine on the current tokio runtime. `observer` is told when things happen.
-    pub fn start(parts: EngineParts, observer: Option<mpsc::Sender<EngineEvent>>) -> EngineHandle {
+    pub fn start(parts: EngineParts, observer: Option<mpsc::Sender<Entry>>) -> EngineHandle {
         let (commands_in, commands) = mpsc::channel(COMMANDS);
         let (view, shown) = watch::channel(Arc::new(CallView::default()));
+        let (history_in, history) = watch::channel(Arc::default());
         let frames = FrameSlots::new();
-        let ends = actor::Ends { commands, view, frames: frames.clone(), observer };
+        let recorder = recorder::Recorder::new(history_in, observer);
+        let ends = actor::Ends { commands, view, frames: frames.clone(), recorder };
         let task = tokio::spawn(actor::Actor::new(parts, ends).run());
-        EngineHandle { commands: commands_in, view: shown, frames, task }
+        EngineHandle { commands: commands_in, view: shown, history, frames, task }
     }
 }
 

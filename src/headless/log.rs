@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::media::frame::VideoFrame;
+use crate::record::{Entry, What};
 
 /// Lines and pictures waiting for the disk. When it is full the newest is dropped and counted: a
 /// log with a hole beats a call with one.
@@ -25,25 +26,22 @@ const FLUSH: Duration = Duration::from_millis(200);
 /// Which file a line belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFile {
-    /// `events.jsonl`, also written to standard output.
-    Events,
     /// `cap.log`.
     Captured,
     /// `ren.log`.
     Rendered,
-    /// `stats.jsonl`.
-    Stats,
 }
 
-enum Entry {
+enum Item {
     Line(LogFile, String),
+    Entry(Entry),
     Picture(String, VideoFrame),
 }
 
 /// Takes lines from any thread; clones go to the same files.
 #[derive(Clone)]
 pub struct Log {
-    queue: SyncSender<Entry>,
+    queue: SyncSender<Item>,
     dropped: Arc<AtomicU64>,
     pictures: Arc<AtomicU64>,
     dumping: bool,
@@ -52,7 +50,15 @@ pub struct Log {
 impl Log {
     /// A line for a file.
     pub fn line(&self, file: LogFile, line: String) {
-        if self.queue.try_send(Entry::Line(file, line)).is_err() {
+        if self.queue.try_send(Item::Line(file, line)).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Something that happened, or statistics: for `session.jsonl`, and for `stats.jsonl` or
+    /// `events.jsonl` and standard output.
+    pub fn entry(&self, entry: Entry) {
+        if self.queue.try_send(Item::Entry(entry)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -63,7 +69,7 @@ impl Log {
             self.pictures.fetch_sub(u64::from(self.dumping), Ordering::Relaxed);
             return;
         }
-        if self.queue.try_send(Entry::Picture(name, frame)).is_err() {
+        if self.queue.try_send(Item::Picture(name, frame)).is_err() {
             self.pictures.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -85,6 +91,7 @@ struct Files {
     captured: Option<BufWriter<File>>,
     rendered: Option<BufWriter<File>>,
     stats: Option<BufWriter<File>>,
+    session: Option<BufWriter<File>>,
 }
 
 impl LogWriter {
@@ -110,7 +117,14 @@ impl LogWriter {
 impl Files {
     fn create(folder: Option<&Path>) -> io::Result<Self> {
         let Some(folder) = folder else {
-            return Ok(Self { folder: None, events: None, captured: None, rendered: None, stats: None });
+            return Ok(Self {
+                folder: None,
+                events: None,
+                captured: None,
+                rendered: None,
+                stats: None,
+                session: None,
+            });
         };
         std::fs::create_dir_all(folder.join("frames"))?;
         let open = |name| File::create(folder.join(name)).map(|file| Some(BufWriter::new(file)));
@@ -120,15 +134,17 @@ impl Files {
             captured: open("cap.log")?,
             rendered: open("ren.log")?,
             stats: open("stats.jsonl")?,
+            session: open("session.jsonl")?,
         })
     }
 
-    fn write_all(mut self, entries: &Receiver<Entry>, pictures: &AtomicU64) -> io::Result<()> {
+    fn write_all(mut self, entries: &Receiver<Item>, pictures: &AtomicU64) -> io::Result<()> {
         let mut flushed = clock::now();
         loop {
             match entries.recv_timeout(FLUSH) {
-                Ok(Entry::Line(file, line)) => self.write_line(file, &line)?,
-                Ok(Entry::Picture(name, frame)) => {
+                Ok(Item::Line(file, line)) => self.write_line(file, &line)?,
+                Ok(Item::Entry(entry)) => self.write_entry(&entry)?,
+                Ok(Item::Picture(name, frame)) => {
                     pictures.fetch_sub(1, Ordering::Relaxed);
                     self.write_picture(&name, &frame)?;
                 }
@@ -145,19 +161,26 @@ impl Files {
 
     fn write_line(&mut self, file: LogFile, line: &str) -> io::Result<()> {
         let writer = match file {
-            LogFile::Events => {
-                // A reader that went away must not end the call.
-                writeln!(io::stdout(), "{line}").ok();
-                &mut self.events
-            }
             LogFile::Captured => &mut self.captured,
             LogFile::Rendered => &mut self.rendered,
-            LogFile::Stats => &mut self.stats,
         };
-        let Some(writer) = writer.as_mut() else { return Ok(()) };
-        writeln!(writer, "{line}")?;
+        writer.as_mut().map_or(Ok(()), |writer| writeln!(writer, "{line}"))
+    }
+
+    fn write_entry(&mut self, entry: &Entry) -> io::Result<()> {
+        let line = entry.to_line();
+        if let Some(session) = &mut self.session {
+            writeln!(session, "{line}")?;
+        }
+        if let What::Stats(_) = entry.what {
+            return self.stats.as_mut().map_or(Ok(()), |stats| writeln!(stats, "{line}"));
+        }
+        // A reader that went away must not end the call.
+        writeln!(io::stdout(), "{line}").ok();
+        let Some(events) = &mut self.events else { return Ok(()) };
+        writeln!(events, "{line}")?;
         // Whoever waits for an event reads the file.
-        if file == LogFile::Events { writer.flush() } else { Ok(()) }
+        events.flush()
     }
 
     fn write_picture(&self, name: &str, frame: &VideoFrame) -> io::Result<()> {
@@ -170,7 +193,8 @@ impl Files {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let files = [&mut self.events, &mut self.captured, &mut self.rendered, &mut self.stats];
+        let Self { folder: _, events, captured, rendered, stats, session } = self;
+        let files = [events, captured, rendered, stats, session];
         files.into_iter().flatten().try_for_each(Write::flush)
     }
 }

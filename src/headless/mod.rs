@@ -11,7 +11,6 @@ use std::io::BufRead;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
 use signaling_protocol::{Admission, IceServer};
 use tokio::sync::mpsc;
 
@@ -22,7 +21,6 @@ use log::{Log, LogFile, LogWriter};
 use crate::clock;
 use crate::config::Settings;
 use crate::engine::command::{Command, Switch};
-use crate::engine::event::{EngineEvent, What};
 use crate::engine::frames::{FrameKey, FrameSlots};
 use crate::engine::parts::{AudioChoice, EngineParts, SinkChoice, VideoChoice};
 use crate::engine::view::EndReason;
@@ -32,6 +30,7 @@ use crate::media::frame::VideoFrame;
 use crate::media::source::wav::WavFile;
 use crate::media::source::y4m::Y4mFile;
 use crate::media::{DeviceError, marker};
+use crate::record::{Entry, What};
 use crate::rtc::{IcePolicy, IceState};
 use crate::server_url::ServerUrlError;
 use crate::signaling::Trust;
@@ -119,8 +118,10 @@ fn probe(args: &ProbeArgs) -> Result<(), Failure> {
         outcome
     });
     runtime.shutdown_timeout(Duration::from_millis(500));
-    if log.dropped() > 0 {
-        eprintln!("sightline probe: the disk was too slow for {} log lines; they are missing", log.dropped());
+    let lines = log.dropped();
+    if lines > 0 {
+        eprintln!("sightline probe: the disk was too slow for {lines} log lines; they are missing");
+        log.entry(Entry::new(clock::unix_ms(), What::Lost { lines }));
     }
     drop(log);
     writer.finish().map_err(io)?;
@@ -230,7 +231,7 @@ struct Script<'a> {
     link: Link,
     duration: Option<Duration>,
     engine: EngineHandle,
-    events: mpsc::Receiver<EngineEvent>,
+    events: mpsc::Receiver<Entry>,
     log: Log,
     called_at: Option<Instant>,
     connected: bool,
@@ -257,7 +258,7 @@ impl Script<'_> {
         loop {
             let deadline = [farewell, self.give_up_at(), self.hang_up_at()].into_iter().flatten().min();
             let next = tokio::select! {
-                Some(event) = self.events.recv() => self.on_event(event)?,
+                Some(entry) = self.events.recv() => self.on_entry(entry)?,
                 line = lines.recv() => self.on_line(line.as_deref()).await?,
                 () = terminate.recv() => Next::HangUp,
                 () = until(deadline) => self.on_deadline(farewell)?,
@@ -301,7 +302,6 @@ impl Script<'_> {
             "call" => {
                 if self.args.role == Role::Caller && self.called_at.is_none() {
                     self.called_at = Some(clock::now());
-                    self.event("call", json!({}));
                     self.command(Command::Join(self.link.clone())).await?;
                 } else {
                     self.complain("`call` is for the caller, and only once");
@@ -325,63 +325,29 @@ impl Script<'_> {
 
     fn complain(&self, text: &str) {
         eprintln!("sightline probe: {text}");
-        self.event("error", json!({ "text": text }));
+        self.tell(What::Error { text: text.to_owned() });
     }
 
-    fn event(&self, name: &str, fields: Value) {
-        self.event_at(clock::unix_ms(), name, fields);
+    /// What the engine does not know of.
+    fn tell(&self, what: What) {
+        self.log.entry(Entry::new(clock::unix_ms(), what));
     }
 
-    fn event_at(&self, unix_ms: f64, name: &str, fields: Value) {
-        let mut object = serde_json::Map::new();
-        object.insert("t".into(), json!((unix_ms * 1e3).round() / 1e3));
-        object.insert("ev".into(), json!(name));
-        if let Value::Object(fields) = fields {
-            object.extend(fields);
-        }
-        self.log.line(LogFile::Events, Value::Object(object).to_string());
-    }
-
-    fn on_event(&mut self, event: EngineEvent) -> Result<Next, Failure> {
-        let at = clock::unix_ms_at(event.at);
-        let say = |name: &str, fields: Value| self.event_at(at, name, fields);
-        match event.what {
-            What::SignalingOpen => say("ws_open", json!({})),
-            What::SignalingLost { reason } => say("signaling", json!({ "state": "lost", "reason": reason })),
-            What::SignalingResumed => say("signaling", json!({ "state": "resumed" })),
-            What::Prepared => say("ready", json!({})),
-            What::OfferSent { bytes } => say("offer_sent", json!({ "bytes": bytes })),
-            What::Ice { state } => {
-                say("ice", json!({ "state": state }));
-                match state {
-                    IceState::Connected | IceState::Completed => self.connected = true,
-                    IceState::Checking if self.args.role == Role::Callee && self.called_at.is_none() => {
-                        self.called_at = Some(event.at);
-                    }
-                    IceState::New
-                    | IceState::Checking
-                    | IceState::Disconnected
-                    | IceState::Failed
-                    | IceState::Closed => {}
-                }
+    fn on_entry(&mut self, entry: Entry) -> Result<Next, Failure> {
+        let mut next = Ok(Next::GoOn);
+        match &entry.what {
+            What::Ice { state: IceState::Connected | IceState::Completed } => self.connected = true,
+            What::Ice { state: IceState::Checking } if self.args.role == Role::Callee => {
+                self.called_at.get_or_insert_with(clock::now);
             }
-            What::Dtls { state } => say("dtls", json!({ "state": state })),
-            What::SelectedPair { pair } => say("selected_pair", json!(pair)),
-            What::FirstFrame { .. } => say("first_frame", json!({})),
-            What::FirstAudio { .. } => say("first_audio", json!({})),
-            What::Visitor { .. } => {}
-            What::IceRestart { .. } => say("ice_restart", json!({})),
-            What::Stats { report } => {
-                let line = json!({ "t": at, "stats": report }).to_string();
-                self.log.line(LogFile::Stats, line);
-            }
-            What::Problem { text } => say("error", json!({ "text": text })),
-            What::Ended { reason } => return self.on_end(reason),
+            What::Ended(reason) => next = self.on_end(reason),
+            _ => {}
         }
-        Ok(Next::GoOn)
+        self.log.entry(entry);
+        next
     }
 
-    fn on_end(&self, reason: EndReason) -> Result<Next, Failure> {
+    fn on_end(&self, reason: &EndReason) -> Result<Next, Failure> {
         let text = reason.to_string();
         match reason {
             EndReason::Left => Ok(Next::HangUp),
@@ -402,10 +368,10 @@ impl Script<'_> {
     async fn goodbye(&mut self) {
         self.command(Command::Leave).await.ok();
         self.engine.shutdown(SHUTDOWN).await;
-        while let Ok(event) = self.events.try_recv() {
-            self.on_event(event).ok();
+        while let Ok(entry) = self.events.try_recv() {
+            self.on_entry(entry).ok();
         }
-        self.event("bye", json!({}));
+        self.tell(What::Bye);
     }
 }
 

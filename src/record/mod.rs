@@ -9,8 +9,10 @@
 //! a pure fold of entries: whoever reads it cannot tell a running call from a loaded one. Nothing
 //! here knows the network, devices, the window or what a good call is.
 
+pub mod changes;
 mod entry;
 mod history;
+pub mod mask;
 pub mod rates;
 pub mod series;
 

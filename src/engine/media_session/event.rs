@@ -33,9 +33,9 @@ pub enum MediaEvent {
     /// A decoder cannot go on without a key frame.
     KeyframeNeeded(PeerId),
     /// The first picture of a participant is in its slot.
-    FirstFrame(PeerId, Instant),
+    FirstFrame(Instant),
     /// The first sound of a participant goes to the speaker.
-    FirstAudio(PeerId, Instant),
+    FirstAudio(Instant),
 }
 
 /// What became of a device; the actor tells the person.

@@ -38,8 +38,8 @@ impl MediaSession {
         let hooks = VideoHooks {
             on_frame: Box::new(move |frame| {
                 frames.put(&key, frame);
-                if let (true, FrameKey::Remote(peer)) = (first.swap(false, Ordering::Relaxed), &key) {
-                    events.try_send(MediaEvent::FirstFrame(peer.clone(), clock::now())).ok();
+                if let (true, FrameKey::Remote(_)) = (first.swap(false, Ordering::Relaxed), &key) {
+                    events.try_send(MediaEvent::FirstFrame(clock::now())).ok();
                 }
             }),
             // When the engine is too busy to hear it, the decoder asks again.

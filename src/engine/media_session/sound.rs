@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use signaling_protocol::PeerId;
-
 use super::MediaSession;
 use super::event::{DeviceChange, DeviceKind, Generation, MediaEvent};
 use super::slot::{failed, lost, replaced};
@@ -99,10 +97,7 @@ impl MediaSession {
             let events = self.events.clone();
             let on_event = move |event| {
                 let event = match event {
-                    PlayoutEvent::FirstAudio { track } => {
-                        let Ok(peer) = PeerId::new(track) else { return };
-                        MediaEvent::FirstAudio(peer, clock::now())
-                    }
+                    PlayoutEvent::FirstAudio { .. } => MediaEvent::FirstAudio(clock::now()),
                     PlayoutEvent::SinkEnded(error) => MediaEvent::Ended(DeviceKind::Speaker, error),
                 };
                 if events.try_send(event).is_err() {

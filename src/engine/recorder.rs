@@ -1,0 +1,156 @@
+//! Gives the time to what happens, and takes it to everybody who wants to know: the history that
+//! faces read, and a script.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use signaling_protocol::{ClientMessage, Envelope, MediaState, Message, ServerMessage};
+use tokio::sync::{mpsc, watch};
+
+use crate::clock;
+use crate::record::changes::Changes;
+use crate::record::{Direction, Entry, History, Session, Side, What, mask};
+use crate::rtc::Signal;
+use crate::rtc::stats::Report;
+
+/// One call after another.
+pub struct Recorder {
+    history: watch::Sender<Arc<History>>,
+    observer: Option<mpsc::Sender<Entry>>,
+    changes: Changes,
+}
+
+impl Recorder {
+    /// Tells `history` and, if there is one, `observer`, which loses what it does not take in time.
+    pub fn new(history: watch::Sender<Arc<History>>, observer: Option<mpsc::Sender<Entry>>) -> Self {
+        let mut recorder = Self { history, observer, changes: Changes::default() };
+        recorder.begin();
+        recorder
+    }
+
+    /// A new call; what is known of the last one is forgotten.
+    pub fn begin(&mut self) {
+        self.changes = Changes::default();
+        self.history.send_replace(Arc::default());
+        self.tell(What::Session(Session::default()));
+    }
+
+    /// It happens now.
+    pub fn tell(&mut self, what: What) {
+        self.take(Entry::new(clock::unix_ms(), what));
+    }
+
+    /// It happened at an instant of the monotonic clock.
+    pub fn tell_at(&mut self, at: Instant, what: What) {
+        self.take(Entry::new(clock::unix_ms_at(at), what));
+    }
+
+    /// All statistics of a connection, and what they change.
+    pub fn report(&mut self, report: Report) {
+        let changes = self.changes.of(&report);
+        self.take(Entry::stats(report));
+        for what in changes {
+            self.tell(what);
+        }
+    }
+
+    /// A message leaves.
+    pub fn sent(&mut self, message: &ClientMessage) {
+        self.message(Direction::Sent, message);
+        match message {
+            ClientMessage::RoomKnock { signals, .. } => {
+                let sdp = signals.iter().find_map(|signal| signal.get("sdp")?.as_str());
+                self.tell(What::OfferSent { bytes: sdp.map_or(0, str::len) });
+            }
+            ClientMessage::Facts { facts, .. } => {
+                self.tell(What::Facts { side: Side::Local, facts: facts.clone() });
+            }
+            _ => {}
+        }
+    }
+
+    /// A message came.
+    pub fn received(&mut self, message: &ServerMessage) {
+        self.message(Direction::Received, message);
+        match message {
+            ServerMessage::Facts { facts, .. } => {
+                self.tell(What::Facts { side: Side::Remote, facts: facts.clone() });
+            }
+            ServerMessage::State { media, .. } => self.media(Side::Remote, *media),
+            ServerMessage::PeerJoined { peer } | ServerMessage::RoomKnocked { from: peer, .. } => {
+                self.media(Side::Remote, peer.media);
+            }
+            ServerMessage::RoomJoined { peers, .. } => {
+                peers.iter().for_each(|peer| self.media(Side::Remote, peer.media));
+            }
+            _ => {}
+        }
+    }
+
+    /// What a side has switched on.
+    pub fn media(&mut self, side: Side, state: MediaState) {
+        self.tell(What::Media { side, microphone: state.microphone, camera: state.camera });
+    }
+
+    /// A description or candidate of a side.
+    pub fn signal(&mut self, side: Side, signal: &Signal) {
+        self.tell(match signal {
+            Signal::Description { kind, sdp, .. } => {
+                What::Description { side, kind: *kind, sdp: mask::sdp(sdp).into_owned() }
+            }
+            Signal::Candidate { candidate, mid, .. } => {
+                What::Candidate { side, candidate: candidate.clone(), mid: mid.clone() }
+            }
+            Signal::EndOfCandidates { .. } => What::EndOfCandidates { side },
+        });
+    }
+
+    fn message<M: Message>(&mut self, direction: Direction, message: &M) {
+        let mut envelope = Envelope::wrap(message);
+        let bytes = envelope.to_text().len();
+        mask::message(&mut envelope.d);
+        let text = envelope.to_text();
+        self.tell(What::SignalingMessage { direction, kind: envelope.t, bytes, text });
+    }
+
+    fn take(&mut self, entry: Entry) {
+        if let Some(observer) = &self.observer
+            && observer.try_send(entry.clone()).is_err()
+        {
+            tracing::warn!("the script reads events too slowly; one is lost");
+        }
+        self.history.send_modify(|history| Arc::make_mut(history).push(entry));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_told_is_in_the_history_and_with_the_script_without_secrets() {
+        let (history, shown) = watch::channel(Arc::default());
+        let (observer, mut told) = mpsc::channel(16);
+        let mut recorder = Recorder::new(history, Some(observer));
+        let sdp = "v=0\r\na=ice-pwd:hunter2\r\n";
+        let offer = json!({"k": "description", "type": "offer", "sdp": sdp, "proof": "hunter2"});
+        recorder.signal(Side::Local, &serde_json::from_value(offer.clone()).unwrap());
+        let room = signaling_protocol::RoomId::new("room").unwrap();
+        let signals = vec![offer];
+        recorder.sent(&ClientMessage::RoomKnock { room, signals, media: MediaState::default() });
+
+        let names: Vec<String> =
+            shown.borrow().events.iter().map(|entry| entry.what.name().to_owned()).collect();
+        assert_eq!(names, ["session", "description", "signaling_message", "offer_sent"]);
+        let mut lines = Vec::new();
+        while let Ok(entry) = told.try_recv() {
+            lines.push(entry.to_line());
+        }
+        assert_eq!(lines.len(), 4);
+        assert!(!lines.concat().contains("hunter2"), "{lines:?}");
+
+        recorder.begin();
+        assert_eq!(shown.borrow().events.len(), 1, "a new call begins with nothing");
+    }
+}
