@@ -15,6 +15,7 @@ pub mod config;
 pub mod desktop;
 pub mod diagnosis;
 pub mod doctor;
+pub mod dial;
 pub mod engine;
 pub mod headless;
 pub mod link;

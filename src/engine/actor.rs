@@ -120,7 +120,7 @@ impl Actor {
         let (media_tx, media_events) = mpsc::channel(MEDIA_EVENTS);
         let (transport_tx, transport_events) = mpsc::channel(TRANSPORT_EVENTS);
         let config = transport_config(&parts, Vec::new());
-        let transport = Mesh::new(Options::new(), config, Handle::current(), transport_tx);
+        let transport = Mesh::new(Options::new(parts.dialer.clone()), config, Handle::current(), transport_tx);
         let settings = parts.settings.clone();
         let mut machine = CallMachine::new();
         let now = clock::now();
@@ -370,7 +370,7 @@ impl Actor {
         match effect {
             Effect::ConnectSignaling { server, name } => {
                 let name = if name.is_empty() { NAMELESS.to_owned() } else { name };
-                self.signaling = Some(signaling::connect(server, name, self.parts.trust.clone()));
+                self.signaling = Some(signaling::connect(server, name, self.parts.dialer.clone()));
             }
             Effect::Send { message, id } => self.send(message, id),
             Effect::CloseSignaling => {

@@ -6,7 +6,7 @@ use signaling_protocol::IceServer;
 
 use crate::config::{Settings, SettingsFile};
 use crate::rtc::IcePolicy;
-use crate::signaling::Trust;
+use crate::dial::Dialer;
 use crate::units::{Bitrate, Resolution};
 
 /// Where pictures come from.
@@ -72,8 +72,8 @@ pub struct EngineParts {
     pub with_video: bool,
     /// Cap on the video bitrate.
     pub max_bitrate: Option<Bitrate>,
-    /// Certificates to trust for `wss`.
-    pub trust: Trust,
+    /// How servers are reached.
+    pub dialer: Dialer,
 }
 
 impl EngineParts {
@@ -90,7 +90,7 @@ impl EngineParts {
             ice_policy: IcePolicy::All,
             with_video: true,
             max_bitrate: None,
-            trust: Trust::system(),
+            dialer: Dialer::default(),
         }
     }
 }

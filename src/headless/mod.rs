@@ -33,7 +33,7 @@ use crate::media::{DeviceError, marker};
 use crate::record::{Entry, What};
 use crate::rtc::{IcePolicy, IceState};
 use crate::server_url::ServerUrlError;
-use crate::signaling::Trust;
+use crate::dial::{Dialer, Trust};
 
 /// Lines typed faster than they are carried out wait here; when it is full the reader of standard
 /// input waits.
@@ -188,7 +188,7 @@ fn parts(args: &ProbeArgs) -> Result<EngineParts, Failure> {
         ice_policy: IcePolicy::from(args.ice_policy),
         with_video: !args.no_video,
         max_bitrate: args.max_bitrate().map_err(Failure::Arguments)?,
-        trust,
+        dialer: Dialer::new(trust),
         ..EngineParts::devices(settings)
     })
 }

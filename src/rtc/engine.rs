@@ -13,7 +13,7 @@
 //!  estimate   ◀── Estimator (feedback) ───────┘
 //! ```
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -231,6 +231,8 @@ pub enum Event {
         /// Share of packets lost, 0.0 to 1.0.
         loss: f32,
     },
+    /// Our relayed address is gone. If the path leads over it, that is dead.
+    RelayLost(SocketAddr),
     /// Something cannot be used; one sentence.
     Problem(String),
     /// The engine is gone without having been closed; nothing comes any more.

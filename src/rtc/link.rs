@@ -356,7 +356,7 @@ impl Link {
                 self.note_heard();
                 return Some(event);
             }
-            Event::Ended => return Some(event),
+            Event::RelayLost(_) | Event::Ended => return Some(event),
         }
         None
     }

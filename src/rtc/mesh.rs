@@ -15,6 +15,7 @@ use super::packetizer::Packetizer;
 use super::peer::{self, Command};
 use super::sender::FrameQueue;
 use super::{MediaSender, Signal, Transport, TransportConfig, TransportEvent};
+use crate::dial::Dialer;
 
 /// What a mesh is made with.
 pub struct Options {
@@ -25,15 +26,15 @@ pub struct Options {
 }
 
 impl Options {
-    /// The `webrtc` crate's connections over all interfaces.
-    pub fn new() -> Self {
-        Self { engine: Arc::new(super::webrtc::CrateEngine), addresses: Addresses::default() }
+    /// The `webrtc` crate's connections over all interfaces; relays are reached through `dialer`.
+    pub fn new(dialer: Dialer) -> Self {
+        Self { engine: Arc::new(super::webrtc::CrateEngine::new(dialer)), addresses: Addresses::default() }
     }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self::new()
+        Self::new(Dialer::default())
     }
 }
 

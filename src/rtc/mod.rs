@@ -34,6 +34,7 @@ pub mod stats;
 pub mod stun;
 #[cfg(test)]
 mod tests;
+pub mod turn_stream;
 pub mod webrtc;
 
 use std::sync::Arc;

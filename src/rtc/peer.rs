@@ -13,6 +13,7 @@
 //! Tracks, numbers, pacing and accounts are the participant's, so that a move is neither heard nor
 //! seen.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -593,12 +594,14 @@ impl Peer {
                 self.outlet.tell_of(|peer| TransportEvent::SenderReport { peer, report }).await;
             }
             Event::KeyframeWanted => self.want_keyframe().await,
+            Event::RelayLost(address) if carrier => self.on_relay_lost(address, now).await,
             Event::Ended => self.on_ended(number).await,
             Event::Ice(_)
             | Event::Dtls(_)
             | Event::Target { .. }
             | Event::Candidate(_)
             | Event::Gathered { .. }
+            | Event::RelayLost(_)
             | Event::Problem(_) => {}
         }
         self.settle(now).await;
@@ -634,6 +637,17 @@ impl Peer {
             IceState::New | IceState::Checking | IceState::Closed => {}
         }
         self.tell_carrier().await;
+    }
+
+    /// Nobody but us can know it at once, so we look for another path whoever offered first.
+    async fn on_relay_lost(&mut self, address: SocketAddr, now: Instant) {
+        let leads_there = |pair: &SelectedPair| {
+            pair.local.port == address.port() && pair.local.address == address.ip().to_string()
+        };
+        let carrier = self.links.iter().find(|link| link.number == self.carrier);
+        if carrier.and_then(|link| link.pair.as_ref()).is_some_and(leads_there) {
+            self.recovery.silent(now, true);
+        }
     }
 
     async fn on_target(&mut self, bitrate: Bitrate, loss: f32) {

@@ -15,7 +15,6 @@ mod session;
 mod socket;
 #[cfg(test)]
 mod tests;
-mod tls;
 
 use std::time::{Duration, Instant};
 
@@ -24,10 +23,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::dial::Dialer;
 use crate::server_url::ServerUrl;
 
 pub use error::SignalingError;
-pub use tls::{Trust, TrustError};
 
 /// From the engine to the session; messages wait in it while the socket is lost. When it is full,
 /// `send` says so: more than that cannot be made up for.
@@ -116,18 +115,18 @@ pub struct SignalingHandle {
 
 /// Begins a session as `name` (1 to 64 bytes); needs a tokio runtime. What comes of it is told by
 /// [`SignalingHandle::next_event`].
-pub fn connect(server: ServerUrl, name: String, trust: Trust) -> SignalingHandle {
-    connect_at_pace(server, name, trust, Pace::default())
+pub fn connect(server: ServerUrl, name: String, dialer: Dialer) -> SignalingHandle {
+    connect_at_pace(server, name, dialer, Pace::default())
 }
 
-fn connect_at_pace(server: ServerUrl, name: String, trust: Trust, pace: Pace) -> SignalingHandle {
+fn connect_at_pace(server: ServerUrl, name: String, dialer: Dialer, pace: Pace) -> SignalingHandle {
     let (outgoing, to_session) = mpsc::channel(OUTGOING);
     let (to_engine, events) = mpsc::channel(EVENTS);
     let closing = CancellationToken::new();
     let task = session::Task {
         server,
         name,
-        trust,
+        dialer,
         pace,
         outgoing: to_session,
         events: to_engine,

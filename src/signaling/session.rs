@@ -5,7 +5,6 @@
 //!     └──────────┴──────────────┴──▶ over (one last event)
 //! ```
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
@@ -21,10 +20,10 @@ use tracing::debug;
 use super::error::SignalingError;
 use super::numbering::{Arrival, Numbering};
 use super::socket::{self, Socket};
-use super::tls::Trust;
 use super::{Outgoing, Pace, SignalEvent};
 use crate::call::reconnect::backoff;
 use crate::clock;
+use crate::dial::Dialer;
 use crate::server_url::ServerUrl;
 
 /// Ticks between two measurements of the round trip.
@@ -53,7 +52,7 @@ mod close {
 pub(super) struct Task {
     pub server: ServerUrl,
     pub name: String,
-    pub trust: Trust,
+    pub dialer: Dialer,
     pub pace: Pace,
     pub outgoing: mpsc::Receiver<Outgoing>,
     pub events: mpsc::Sender<SignalEvent>,
@@ -72,7 +71,6 @@ enum End {
 
 struct Session {
     task: Task,
-    tls: Option<Arc<rustls::ClientConfig>>,
     numbering: Numbering,
     token: String,
     window: Duration,
@@ -97,7 +95,6 @@ impl Session {
     fn new(task: Task) -> Self {
         Self {
             task,
-            tls: None,
             numbering: Numbering::default(),
             token: String::new(),
             window: Duration::ZERO,
@@ -149,22 +146,7 @@ impl Session {
     }
 
     async fn open(&mut self) -> Result<Socket, SignalingError> {
-        let trust = self.task.trust.clone();
-        let known = self.tls.clone();
-        let loaded = &mut self.tls;
-        let tls = async {
-            let config = match known {
-                Some(config) => config,
-                None => match tokio::task::spawn_blocking(move || trust.client_config()).await {
-                    Ok(config) => config,
-                    // Cancelled with the runtime, which is going down.
-                    Err(_) => std::future::pending().await,
-                },
-            };
-            *loaded = Some(config.clone());
-            config
-        };
-        socket::open(&self.task.server, self.task.pace.open, tls).await
+        socket::open(&self.task.server, self.task.pace.open, &self.task.dialer).await
     }
 
     /// A new session.

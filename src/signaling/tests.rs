@@ -20,6 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::*;
 use crate::clock;
+use crate::dial::{Dialer, Trust};
 use crate::server_url::ServerUrl;
 
 /// Never reached when all is well.
@@ -69,7 +70,7 @@ impl Fake {
     }
 
     async fn session_with(&self, pace: Pace, change: Value) -> (SignalingHandle, Line) {
-        let mut client = connect_at_pace(self.url(), "Ada".into(), Trust::system(), pace);
+        let mut client = connect_at_pace(self.url(), "Ada".into(), Dialer::default(), pace);
         let mut line = self.accept().await;
         assert!(matches!(line.next().await, ClientMessage::Hello { name, .. } if name == "Ada"));
         line.welcome(change).await;
@@ -172,7 +173,7 @@ fn resumed(last: u64, fresh: bool) -> Value {
 #[tokio::test]
 async fn a_name_that_does_not_exist_is_told() {
     let url: ServerUrl = "ws://no-such-host.invalid:7000/".parse().expect("a URL");
-    let error = failure(&mut connect(url, "Ada".into(), Trust::system())).await;
+    let error = failure(&mut connect(url, "Ada".into(), Dialer::default())).await;
     // Where DNS itself cannot be reached, only the time runs out.
     assert!(
         matches!(error, SignalingError::NameNotFound { .. } | SignalingError::TimedOut { .. }),
@@ -184,14 +185,14 @@ async fn a_name_that_does_not_exist_is_told() {
 #[tokio::test]
 async fn a_port_where_nobody_listens_is_told() {
     let url = Fake::new().await.url();
-    let error = failure(&mut connect(url.clone(), "Ada".into(), Trust::system())).await;
+    let error = failure(&mut connect(url.clone(), "Ada".into(), Dialer::default())).await;
     assert_eq!(error, SignalingError::Refused { server: url.authority() });
 }
 
 #[tokio::test]
 async fn a_server_that_says_nothing_is_given_up() {
     let fake = Fake::new().await;
-    let mut client = connect_at_pace(fake.url(), "Ada".into(), Trust::system(), quick());
+    let mut client = connect_at_pace(fake.url(), "Ada".into(), Dialer::default(), quick());
     let _open = fake.tcp().await;
     assert!(matches!(failure(&mut client).await, SignalingError::TimedOut { .. }));
 }
@@ -200,7 +201,7 @@ async fn a_server_that_says_nothing_is_given_up() {
 async fn a_server_that_greets_too_late_is_given_up() {
     let fake = Fake::new().await;
     let pace = Pace { greet: Duration::from_millis(50), ..Pace::default() };
-    let mut client = connect_at_pace(fake.url(), "Ada".into(), Trust::system(), pace);
+    let mut client = connect_at_pace(fake.url(), "Ada".into(), Dialer::default(), pace);
     let _line = fake.accept().await;
     assert!(matches!(failure(&mut client).await, SignalingError::TimedOut { .. }));
 }
@@ -218,7 +219,7 @@ async fn something_else_than_our_server_is_told() {
         ),
     ] {
         let fake = Fake::new().await;
-        let mut client = connect(fake.url(), "Ada".into(), Trust::system());
+        let mut client = connect(fake.url(), "Ada".into(), Dialer::default());
         let mut tcp = fake.tcp().await;
         let mut request = [0; 4096];
         assert!(tcp.read(&mut request).await.expect("a request") > 0);
@@ -233,7 +234,7 @@ async fn something_else_than_our_server_is_told() {
 #[tokio::test]
 async fn an_answer_without_end_is_given_up() {
     let fake = Fake::new().await;
-    let mut client = connect_at_pace(fake.url(), "Ada".into(), Trust::system(), quick());
+    let mut client = connect_at_pace(fake.url(), "Ada".into(), Dialer::default(), quick());
     let mut tcp = fake.tcp().await;
     tcp.write_all(b"HTTP/1.1 101 X\r\n").await.expect("written");
     let flood = tokio::spawn(async move { while tcp.write_all(&[b'x'; 65536]).await.is_ok() {} });
@@ -252,7 +253,7 @@ async fn another_version_is_told() {
         "server": "x", "time": 0}});
     for answer in [fatal, later] {
         let fake = Fake::new().await;
-        let mut client = connect(fake.url(), "Ada".into(), Trust::system());
+        let mut client = connect(fake.url(), "Ada".into(), Dialer::default());
         let mut line = fake.accept().await;
         line.json(answer).await;
         let error = failure(&mut client).await;
@@ -263,7 +264,7 @@ async fn another_version_is_told() {
 #[tokio::test]
 async fn a_server_that_is_full_says_so_in_its_own_words() {
     let fake = Fake::new().await;
-    let mut client = connect(fake.url(), "Ada".into(), Trust::system());
+    let mut client = connect(fake.url(), "Ada".into(), Dialer::default());
     let mut line = fake.accept().await;
     line.json(
         json!({"t": "error", "d": {"code": "server_full", "message": "No more room here.", "fatal": true}}),
@@ -522,7 +523,7 @@ async fn closing_does_not_wait_beyond_its_deadline() {
     let (client, _line) = fake.session(Pace::default()).await;
     timeout(PATIENCE, client.close(clock::now() + Duration::from_millis(50))).await.expect("given up");
     // While nothing is connected there is nothing to wait for.
-    let client = connect(fake.url(), "Ada".into(), Trust::system());
+    let client = connect(fake.url(), "Ada".into(), Dialer::default());
     timeout(PATIENCE, client.close(clock::now() + PATIENCE)).await.expect("closed");
 }
 
@@ -551,7 +552,7 @@ async fn a_certificate_is_trusted_from_a_file_and_refused_in_words_without_it() 
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("ca.pem");
     std::fs::write(&file, own.cert.pem()).expect("written");
-    let trust = Trust::with_file(&file).expect("a certificate");
+    let trust = Dialer::new(Trust::with_file(&file).expect("a certificate"));
 
     let serving = tokio::spawn(async move {
         acceptor.accept(fake.tcp().await).await.err();
@@ -565,11 +566,11 @@ async fn a_certificate_is_trusted_from_a_file_and_refused_in_words_without_it() 
         (line, tcp)
     });
     let url = |host: &str| -> ServerUrl { format!("wss://{host}:{port}/").parse().expect("a URL") };
-    let fails = async |host: &str, trust: &Trust, part: &str| {
+    let fails = async |host: &str, trust: &Dialer, part: &str| {
         let error = failure(&mut connect(url(host), "Ada".into(), trust.clone())).await;
         assert!(matches!(error, SignalingError::Tls { .. }) && error.to_string().contains(part), "{error}");
     };
-    fails("127.0.0.1", &Trust::system(), "certificate").await;
+    fails("127.0.0.1", &Dialer::default(), "certificate").await;
     fails("127.0.0.1", &trust, "another name").await;
     // `localhost` may be `::1` first, where nobody listens: the next address is tried.
     let mut client = connect(url("localhost"), "Ada".into(), trust.clone());
@@ -640,7 +641,7 @@ impl Real {
 
     async fn client(&self, name: &str) -> (SignalingHandle, PeerId) {
         let url = format!("ws://{}/", self.address).parse().expect("a URL");
-        let mut client = connect(url, name.into(), Trust::system());
+        let mut client = connect(url, name.into(), Dialer::default());
         let SignalEvent::Connected { peer, .. } = next(&mut client).await else { panic!("not connected") };
         (client, peer)
     }
@@ -690,7 +691,7 @@ async fn two_people_meet_at_the_real_server() {
 async fn a_session_with_the_real_server_survives_its_socket() {
     let real = Real::start().await;
     let cut = Cut::between(real.address).await;
-    let mut ada = connect(cut.url(), "Ada".into(), Trust::system());
+    let mut ada = connect(cut.url(), "Ada".into(), Dialer::default());
     assert!(matches!(next(&mut ada).await, SignalEvent::Connected { .. }));
     let room = RoomId::new("room").expect("a room");
     let open = ClientMessage::RoomOpen {
@@ -761,8 +762,8 @@ fn a_session_and_its_room_survive_the_death_of_the_real_server() {
     let room = RoomId::new("room").expect("a room");
     let media = MediaState::default();
     let (mut ada, mut bob) = clients.block_on(async {
-        let mut ada = connect(url.clone(), "Ada".into(), Trust::system());
-        let mut bob = connect(url.clone(), "Bob".into(), Trust::system());
+        let mut ada = connect(url.clone(), "Ada".into(), Dialer::default());
+        let mut bob = connect(url.clone(), "Bob".into(), Dialer::default());
         assert!(matches!(next(&mut ada).await, SignalEvent::Connected { .. }));
         assert!(matches!(next(&mut bob).await, SignalEvent::Connected { .. }));
         let open = ClientMessage::RoomOpen { room: room.clone(), admission: Admission::Knock, max: 2, media };

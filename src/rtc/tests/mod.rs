@@ -2,6 +2,7 @@
 
 mod measured;
 mod moves;
+mod relays;
 mod wire;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -417,7 +418,7 @@ async fn sender_reports_put_both_tracks_on_one_clock() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_that_cannot_be_used_are_named() {
     let server = signaling_protocol::IceServer {
-        urls: vec!["turns:relay.example:443".to_owned()],
+        urls: vec!["turns:relay.example:443?transport=udp".to_owned()],
         username: Some("u".to_owned()),
         credential: Some("c".to_owned()),
     };
@@ -622,7 +623,7 @@ struct Fragile {
 impl Engine for Fragile {
     async fn open(&self, setup: Setup, events: EventSender) -> Result<Box<dyn Connection>, EngineError> {
         self.made.lock().unwrap().push(events.clone());
-        CrateEngine.open(setup, events).await
+        CrateEngine::default().open(setup, events).await
     }
 }
 

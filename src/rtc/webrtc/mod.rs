@@ -7,9 +7,11 @@ pub mod addresses;
 mod chain;
 mod codecs;
 mod handler;
+mod routes;
 mod runtime;
 mod servers;
 mod statistics;
+mod talk;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,16 +35,18 @@ use futures_util::FutureExt;
 use signaling_protocol::IceServer;
 
 use super::engine::{
-    Candidate, Connection, Engine, EngineError, Event, EventSender, OutgoingPacket, OutgoingReport, Setup,
+    Candidate, Connection, Engine, EngineError, EventSender, OutgoingPacket, OutgoingReport, Setup,
 };
 use super::stun::SharedAccounts;
 use super::{CandidateType, IcePolicy, SelectedPair, sdp, stats};
 use crate::clock;
+use crate::dial::Dialer;
 use crate::media::encoded::TrackKind;
 use addresses::Local;
 use chain::Learned;
 use handler::{Handler, LocalFacts};
 use runtime::{ConnectionRuntime, Path};
+use servers::Servers;
 
 /// The crate checks all pairs and nominates at this pace only; at 5 ms a connection costs its six
 /// round trips and under 30 ms of waiting. `runtime::Checks` keeps later checks at 50 ms.
@@ -66,13 +70,22 @@ const KEEPALIVE: Duration = Duration::from_secs(1);
 const RELAY_WAIT: Duration = Duration::from_millis(150);
 
 /// Makes connections with the `webrtc` crate.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CrateEngine;
+#[derive(Clone, Debug, Default)]
+pub struct CrateEngine {
+    dialer: Dialer,
+}
+
+impl CrateEngine {
+    /// Reaches relays through `dialer`, where that takes a stream.
+    pub fn new(dialer: Dialer) -> Self {
+        Self { dialer }
+    }
+}
 
 #[async_trait]
 impl Engine for CrateEngine {
     async fn open(&self, setup: Setup, events: EventSender) -> Result<Box<dyn Connection>, EngineError> {
-        guarded(CrateConnection::open(setup, events))
+        guarded(CrateConnection::open(setup, events, self.dialer.clone()))
             .await
             .map(|connection| Box::new(connection) as Box<dyn Connection>)
             .map_err(EngineError::Setup)
@@ -156,7 +169,7 @@ struct CrateConnection {
     sender: Arc<dyn RtpSender>,
     audio: LocalTrack,
     video: Option<LocalTrack>,
-    events: EventSender,
+    servers: Arc<Servers>,
     learned: Arc<Learned>,
     local: Arc<LocalFacts>,
     path: Arc<Path>,
@@ -167,14 +180,15 @@ struct CrateConnection {
 }
 
 impl CrateConnection {
-    async fn open(setup: Setup, events: EventSender) -> Result<Self, String> {
+    async fn open(setup: Setup, events: EventSender, dialer: Dialer) -> Result<Self, String> {
         let text = |error: ::webrtc::error::Error| error.to_string();
         let (path, closing) = (Arc::new(Path::default()), Arc::new(AtomicBool::new(false)));
         let (learned, local) = (Arc::new(Learned::default()), Arc::new(LocalFacts::default()));
         let accounts = SharedAccounts::default();
         let audio = LocalTrack::new(TrackKind::Audio, setup.ssrcs.audio);
         let video = setup.video.then(|| LocalTrack::new(TrackKind::Video, setup.ssrcs.video));
-        let configuration = configuration(&setup.ice_servers, setup.ice_policy, &events);
+        let servers = Servers::new(dialer, events.clone(), accounts.clone());
+        let configuration = configuration(&setup.ice_servers, setup.ice_policy, &servers);
         let parts = chain::Parts {
             sinks: setup.sinks,
             tap: setup.tap,
@@ -182,17 +196,14 @@ impl CrateConnection {
             events: events.clone(),
             learned: learned.clone(),
         };
+        let runtime =
+            ConnectionRuntime::new(path.clone(), events.clone(), closing.clone(), servers.clone());
         let pc = PeerConnectionBuilder::new()
             .with_configuration(configuration)
             .with_media_engine(codecs::media_engine().map_err(text)?)
             .with_interceptor_registry(chain::registry(parts))
             .with_setting_engine(settings(setup.ice_policy))
-            .with_runtime(Arc::new(ConnectionRuntime::new(
-                path.clone(),
-                events.clone(),
-                closing.clone(),
-                accounts.clone(),
-            )))
+            .with_runtime(Arc::new(runtime))
             .with_handler(Arc::new(Handler::new(events.clone(), path.clone(), local.clone())))
             .with_udp_addrs(vec![Local(setup.addresses)])
             .build()
@@ -204,7 +215,7 @@ impl CrateConnection {
             pc.add_track(video.track.clone()).await.map_err(text)?;
         }
         let settled = Mutex::new(Settled { role: None, audio: codecs::OPUS, video: codecs::VP8 });
-        Ok(Self { pc, sender, audio, video, events, learned, local, path, closing, settled, accounts })
+        Ok(Self { pc, sender, audio, video, servers, learned, local, path, closing, settled, accounts })
     }
 
     fn settled(&self) -> MutexGuard<'_, Settled> {
@@ -249,11 +260,8 @@ fn settings(policy: IcePolicy) -> SettingEngine {
         .build()
 }
 
-fn configuration(servers: &[IceServer], policy: IcePolicy, events: &EventSender) -> RTCConfiguration {
-    let (mut usable, problems) = servers::usable(servers);
-    for problem in problems {
-        events.send(Event::Problem(problem));
-    }
+fn configuration(list: &[IceServer], policy: IcePolicy, servers: &Servers) -> RTCConfiguration {
+    let mut usable = servers.stand_ins(list);
     let policy = match policy {
         IcePolicy::All => RTCIceTransportPolicy::All,
         IcePolicy::Relay => {
@@ -329,6 +337,7 @@ impl Connection for CrateConnection {
         };
         let mut settled = self.settled();
         settled.learn_payload_types(offer);
+        self.servers.set_sound(settled.audio);
         settled.role.get_or_insert(match sdp::Setup::of(&answer) {
             Some(sdp::Setup::Passive) => sdp::Setup::Passive,
             Some(sdp::Setup::Active | sdp::Setup::ActPass) | None => sdp::Setup::Active,
@@ -344,6 +353,7 @@ impl Connection for CrateConnection {
         .await?;
         let mut settled = self.settled();
         settled.learn_payload_types(answer);
+        self.servers.set_sound(settled.audio);
         settled.role.get_or_insert(match sdp::Setup::of(answer) {
             Some(sdp::Setup::Passive) => sdp::Setup::Active,
             Some(sdp::Setup::Active | sdp::Setup::ActPass) | None => sdp::Setup::Passive,
@@ -374,7 +384,7 @@ impl Connection for CrateConnection {
     }
 
     async fn configure(&self, servers: &[IceServer], policy: IcePolicy) -> Result<(), EngineError> {
-        let configuration = configuration(servers, policy, &self.events);
+        let configuration = configuration(servers, policy, &self.servers);
         failed("use other servers", async {
             self.pc.set_configuration(configuration).await?;
             // Applying the pending offer again is what makes the crate gather again.
@@ -428,7 +438,7 @@ impl Connection for CrateConnection {
     }
 
     async fn selected_pair(&self) -> Option<SelectedPair> {
-        let pair = statistics::selected_pair(&self.candidates().await?.selected?)?;
+        let pair = statistics::selected_pair(&self.candidates().await?.selected?, &self.servers)?;
         self.path.set_relayed(pair.local.kind == CandidateType::Relay);
         Some(pair)
     }
@@ -436,7 +446,7 @@ impl Connection for CrateConnection {
     async fn stats(&self, now: Instant) -> stats::Report {
         let report = self.pc.get_stats(now, StatsSelector::None).await;
         let candidates = self.candidates().await.unwrap_or_default();
-        let mut report = statistics::report(&report, &candidates, clock::unix_ms_at(now));
+        let mut report = statistics::report(&report, &candidates, &self.servers, clock::unix_ms_at(now));
         report.fill_stun(now, &self.accounts.read());
         report
     }

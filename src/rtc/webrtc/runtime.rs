@@ -31,9 +31,10 @@ use ::webrtc::runtime::{
 use futures_util::FutureExt;
 use tokio::sync::Notify;
 
+use super::routes::Routes;
+use super::servers::Servers;
 use crate::clock;
-use crate::rtc::engine::{Direction, Event, EventSender};
-use crate::rtc::stun::SharedAccounts;
+use crate::rtc::engine::{Event, EventSender};
 
 /// DTLS datagrams kept until the path is chosen. A flight has at most four; more are dropped and
 /// come again by DTLS's own timer.
@@ -42,9 +43,6 @@ const HELD: usize = 8;
 /// Socket buffers in bytes: half a second of 16 Mbit/s, so that a key frame from several
 /// participants at once is not lost in the kernel while the driver is busy.
 const SOCKET_BUFFER: usize = 1 << 20;
-
-/// How long a name of a server may take to resolve; the crate does nothing else meanwhile.
-const RESOLVE: Duration = Duration::from_secs(2);
 
 /// How far a connection's first path has come.
 #[derive(Debug, Default)]
@@ -101,19 +99,18 @@ pub struct ConnectionRuntime {
     path: Arc<Path>,
     events: EventSender,
     closing: Arc<AtomicBool>,
-    accounts: SharedAccounts,
+    servers: Arc<Servers>,
 }
 
 impl ConnectionRuntime {
-    /// `closing` is set before the connection is closed on purpose; `accounts` are told of every
-    /// datagram.
+    /// `closing` is set before the connection is closed on purpose.
     pub fn new(
         path: Arc<Path>,
         events: EventSender,
         closing: Arc<AtomicBool>,
-        accounts: SharedAccounts,
+        servers: Arc<Servers>,
     ) -> Self {
-        Self { path, events, closing, accounts }
+        Self { path, events, closing, servers }
     }
 }
 
@@ -136,10 +133,8 @@ impl Runtime for ConnectionRuntime {
         // Systems may allow less; the default works as well, only with less reserve.
         options.set_recv_buffer_size(SOCKET_BUFFER).ok();
         options.set_send_buffer_size(SOCKET_BUFFER).ok();
-        let inner = TokioRuntime.wrap_udp_socket(socket)?;
-        let local = inner.local_addr()?;
-        let (path, accounts) = (self.path.clone(), self.accounts.clone());
-        Ok(Arc::new(Socket { inner, local, path, accounts, state: Mutex::default() }))
+        let inner = Arc::new(Routes::new(TokioRuntime.wrap_udp_socket(socket)?, self.servers.clone())?);
+        Ok(Arc::new(Socket { inner, path: self.path.clone(), state: Mutex::default() }))
     }
 
     fn wrap_tcp_listener(&self, listener: std::net::TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {
@@ -157,15 +152,8 @@ impl Runtime for ConnectionRuntime {
         &'a self,
         host: &'a str,
     ) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>> {
-        Box::pin(async move {
-            if let Ok(address) = host.parse::<SocketAddr>() {
-                return Ok(vec![address]);
-            }
-            match tokio::time::timeout(RESOLVE, tokio::net::lookup_host(host)).await {
-                Ok(found) => found.map(Iterator::collect),
-                Err(_) => Err(io::ErrorKind::TimedOut.into()),
-            }
-        })
+        // Names are resolved beside the crate's loop, which would stand still here.
+        Box::pin(std::future::ready(Ok(self.servers.resolve(host))))
     }
 
     fn now(&self) -> Instant {
@@ -198,9 +186,7 @@ impl Runtime for ConnectionRuntime {
 #[derive(Debug)]
 struct Socket {
     inner: Arc<dyn AsyncUdpSocket>,
-    local: SocketAddr,
     path: Arc<Path>,
-    accounts: SharedAccounts,
     state: Mutex<State>,
 }
 
@@ -255,18 +241,11 @@ impl Socket {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Several datagrams of one size may pass at once.
-    fn account(&self, direction: Direction, remote: SocketAddr, datagrams: &[u8], size: usize) {
-        for datagram in datagrams.chunks(size.max(1)) {
-            self.accounts.on_datagram(direction, self.local, remote, datagram);
-        }
-    }
 }
 
 impl AsyncUdpSocket for Socket {
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.local)
+        self.inner.local_addr()
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
@@ -276,12 +255,7 @@ impl AsyncUdpSocket for Socket {
         {
             return Poll::Ready(Ok(transmit.contents.len()));
         }
-        let sent = self.inner.poll_send(cx, transmit);
-        if let Poll::Ready(Ok(_)) = sent {
-            let size = transmit.segment_size.unwrap_or(transmit.contents.len());
-            self.account(Direction::Sent, transmit.destination, transmit.contents, size);
-        }
-        sent
+        self.inner.poll_send(cx, transmit)
     }
 
     fn poll_recv(
@@ -316,11 +290,6 @@ impl AsyncUdpSocket for Socket {
                     return Poll::Pending;
                 }
             };
-            let count = *received.as_ref().unwrap_or(&0);
-            for (buf, about) in bufs.iter().zip(meta.iter()).take(count) {
-                let datagrams = &buf[..about.len.min(buf.len())];
-                self.account(Direction::Received, about.addr, datagrams, about.stride);
-            }
             let (Ok(1..), Some(buf), Some(about)) = (&received, bufs.first(), meta.first()) else {
                 return Poll::Ready(received);
             };

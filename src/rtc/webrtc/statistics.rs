@@ -4,6 +4,7 @@
 //! candidate priorities (cut to 16 bits) and every empty text. What passed is counted by our own
 //! accounting.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ::rtc::peer_connection::transport::{RTCDtlsTransportState, RTCIceCandidatePair};
@@ -25,6 +26,7 @@ use ::webrtc::peer_connection::{
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::servers::Servers;
 use crate::rtc::stats::{
     Candidate, CandidatePair, Certificate, Codec, Entry, InboundRtp, Kind, OutboundRtp, PairState,
     PeerConnection, Report, Transport,
@@ -48,10 +50,16 @@ pub struct Candidates {
 }
 
 /// All dictionaries, at `timestamp` milliseconds since the Unix epoch.
-pub fn report(theirs: &RTCStatsReport, candidates: &Candidates, timestamp: f64) -> Report {
+pub fn report(
+    theirs: &RTCStatsReport,
+    candidates: &Candidates,
+    servers: &Servers,
+    timestamp: f64,
+) -> Report {
     let mut report = Report::new(timestamp);
     report.entries = theirs.iter().filter_map(entry).collect();
     complete(&mut report, candidates);
+    name_servers(&mut report, servers);
     report
 }
 
@@ -59,7 +67,7 @@ fn entry(theirs: &Theirs) -> Option<Entry> {
     Some(match theirs {
         Theirs::PeerConnection(theirs) => Entry::PeerConnection(peer_connection(theirs)),
         Theirs::Transport(theirs) => Entry::Transport(transport(theirs)),
-        Theirs::LocalCandidate(theirs) => Entry::LocalCandidate(local_candidate(theirs)),
+        Theirs::LocalCandidate(theirs) => Entry::LocalCandidate(candidate(theirs)),
         Theirs::RemoteCandidate(theirs) => Entry::RemoteCandidate(candidate(theirs)),
         Theirs::IceCandidatePair(theirs) => Entry::CandidatePair(pair(theirs)),
         Theirs::Certificate(theirs) => Entry::Certificate(certificate(theirs)),
@@ -160,12 +168,18 @@ fn transport(theirs: &RTCTransportStats) -> Transport {
     }
 }
 
-fn local_candidate(theirs: &RTCIceCandidateStats) -> Candidate {
-    let mut candidate = candidate(theirs);
-    if candidate.candidate_type == Some(CandidateType::Relay) {
-        candidate.relay_protocol = Some("udp".to_owned());
+/// Says of our candidates which server told them, and how it is spoken to. What the crate writes
+/// there are stand-ins.
+fn name_servers(report: &mut Report, servers: &Servers) {
+    for entry in &mut report.entries {
+        let Entry::LocalCandidate(candidate) = entry else { continue };
+        let address = candidate.address.as_deref().and_then(|ip| ip.parse().ok());
+        let server = address.and_then(|ip| servers.origin(SocketAddr::new(ip, candidate.port)));
+        let relayed = candidate.candidate_type == Some(CandidateType::Relay);
+        candidate.relay_protocol =
+            server.as_ref().filter(|_| relayed).map(|server| server.place.transport.name().to_owned());
+        candidate.url = server.map(|server| server.url.clone());
     }
-    candidate
 }
 
 fn candidate(theirs: &RTCIceCandidateStats) -> Candidate {
@@ -316,11 +330,12 @@ fn kind(kind: RtpCodecKind) -> Kind {
 }
 
 /// The path in use.
-pub fn selected_pair(pair: &RTCIceCandidatePair) -> Option<SelectedPair> {
+pub fn selected_pair(pair: &RTCIceCandidatePair, servers: &Servers) -> Option<SelectedPair> {
     let mut local = pair_end(pair.local())?;
     if local.kind == CandidateType::Relay {
-        // The crate's TURN client speaks nothing else.
-        local.relay_protocol = Some("udp".to_owned());
+        let ip = local.address.parse().ok();
+        let server = ip.and_then(|ip| servers.origin(SocketAddr::new(ip, local.port)));
+        local.relay_protocol = server.map(|server| server.place.transport.name().to_owned());
     }
     Some(SelectedPair { local, remote: pair_end(pair.remote())? })
 }

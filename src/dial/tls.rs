@@ -83,7 +83,7 @@ pub fn in_words(error: &rustls::Error) -> String {
             "its certificate belongs to another name".into()
         }
         rustls::Error::InvalidMessage(_) => {
-            "it does not speak TLS there (is the address meant to begin with ws:// or http://?)".into()
+            "it does not speak TLS there (is the address meant to begin with ws://, http:// or turn:?)".into()
         }
         other => other.to_string(),
     }

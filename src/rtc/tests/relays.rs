@@ -1,0 +1,193 @@
+//! Calls over relays that are reached by TCP and TLS, and beside servers that misbehave.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UdpSocket};
+
+use super::*;
+use crate::dial::{Dialer, Stream, Trust};
+use crate::rtc::turn_stream::framing::{Deframer, framed};
+
+/// What a stream to a relay leads through.
+struct Gate {
+    address: SocketAddr,
+    /// Cuts the streams that are open.
+    cut: Arc<tokio::sync::Notify>,
+}
+
+/// A door to a relay for streams: each gets a UDP socket of its own.
+async fn gate(relay: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>) -> Gate {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let cut = Arc::new(tokio::sync::Notify::new());
+    let cuts = cut.clone();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let (tls, cuts) = (tls.clone(), cuts.clone());
+            tokio::spawn(async move {
+                let carrying = async {
+                    match tls {
+                        Some(config) => {
+                            if let Ok(stream) = tokio_rustls::TlsAcceptor::from(config).accept(tcp).await {
+                                carry_to(relay, Box::new(stream)).await;
+                            }
+                        }
+                        None => carry_to(relay, Box::new(tcp)).await,
+                    }
+                };
+                tokio::select! {
+                    () = carrying => {}
+                    () = cuts.notified() => {}
+                }
+            });
+        }
+    });
+    Gate { address, cut }
+}
+
+async fn carry_to(relay: SocketAddr, mut stream: Box<dyn Stream>) {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    socket.connect(relay).await.unwrap();
+    let (mut deframer, mut datagram) = (Deframer::default(), vec![0; 2048]);
+    loop {
+        tokio::select! {
+            read = stream.read_buf(deframer.buffer()) => {
+                if !read.is_ok_and(|read| read > 0) {
+                    return;
+                }
+                while let Some(message) = deframer.next_message().expect("TURN messages only") {
+                    socket.send(&message).await.unwrap();
+                }
+            }
+            received = socket.recv(&mut datagram) => {
+                let message: Bytes = framed(&datagram[..received.unwrap()]).expect("a TURN message");
+                if stream.write_all(&message).await.is_err() || stream.flush().await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// A certificate for `localhost`, and a dialer that trusts it.
+fn certificate() -> (Arc<rustls::ServerConfig>, Dialer) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, made.cert.pem()).expect("written");
+    let trust = Trust::with_file(&file).expect("a certificate");
+    let key = rustls_pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .expect("a pair");
+    (Arc::new(config), Dialer::new(trust))
+}
+
+/// Two who may meet at relays only. What carries the path is `expected`.
+async fn meet(servers: Vec<IceServer>, dialer: &Dialer, expected: &str) -> Call {
+    let config = TransportConfig { ice_servers: servers, ice_policy: IcePolicy::Relay, ..config() };
+    let options = || Options {
+        addresses: Addresses::Only(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]),
+        ..Options::new(dialer.clone())
+    };
+    let mut call =
+        Call::between(Side::new("aaaa", config.clone(), options()), Side::new("bbbb", config, options()));
+    let start = clock::now();
+    call.begin();
+    call.connected().await;
+    println!("connected over {expected} after {:?}", start.elapsed());
+    call.until("the path", |call| call.a.pair.is_some() && call.b.pair.is_some()).await;
+    for side in [&call.a, &call.b] {
+        let pair = side.pair.as_ref().expect("just seen");
+        assert_eq!((pair.local.kind, pair.local.relay_protocol.as_deref()), (CandidateType::Relay, Some(expected)));
+    }
+    let media = call.a.mesh.media();
+    media.send(picture(0, true, 3_000));
+    call.until("the picture", |call| !call.b.tracks.is_empty()).await;
+    let packets = call.b.track(TrackKind::Video).unwrap();
+    for last in [false, false, true] {
+        assert_eq!(next(packets).await.marker, last);
+    }
+    call
+}
+
+fn with_url(server: &IceServer, urls: &[String]) -> IceServer {
+    IceServer { urls: urls.to_vec(), ..server.clone() }
+}
+
+fn udp_address(server: &IceServer) -> SocketAddr {
+    server.urls[0].trim_start_matches("turn:").parse().expect("an address")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_participants_meet_at_a_relay_that_is_reached_over_tcp() {
+    let (server, relay) = relay().await;
+    let gate = gate(udp_address(&server), None).await;
+    let url = format!("turn:{}?transport=tcp", gate.address);
+    let mut call = meet(vec![with_url(&server, &[url.clone()])], &Dialer::default(), "tcp").await;
+    call.a.mesh.request_stats(clock::now());
+    call.until("statistics", |call| call.a.stats.is_some()).await;
+    let report = call.a.stats.as_ref().expect("just seen");
+    let relayed = report.entries.iter().find_map(|entry| match entry {
+        stats::Entry::LocalCandidate(candidate) => Some(candidate),
+        _ => None,
+    });
+    let relayed = relayed.expect("our relayed candidate");
+    assert_eq!((relayed.url.as_deref(), relayed.relay_protocol.as_deref()), (Some(url.as_str()), Some("tcp")));
+    assert!(call.a.problems.is_empty() && call.b.problems.is_empty());
+    call.close().await;
+    drop(relay);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_participants_meet_at_a_relay_that_is_reached_over_tls_by_name() {
+    let (server, relay) = relay().await;
+    let (config, dialer) = certificate();
+    let gate = gate(udp_address(&server), Some(config)).await;
+    let url = format!("turns:localhost:{}?transport=tcp", gate.address.port());
+    let call = meet(vec![with_url(&server, &[url])], &dialer, "tls").await;
+    assert!(call.a.problems.is_empty() && call.b.problems.is_empty(), "{:?}", call.a.problems);
+    call.close().await;
+    drop(relay);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_all_ways_to_a_relay_the_cheapest_that_works_is_used() {
+    let (server, relay) = relay().await;
+    let (config, dialer) = certificate();
+    let udp = udp_address(&server);
+    let (tcp, tls) = (gate(udp, None).await, gate(udp, Some(config)).await);
+    let tls = format!("turns:localhost:{}", tls.address.port());
+    let tcp = format!("turn:{}?transport=tcp", tcp.address);
+    let blocked = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let nowhere = format!("turn:{}", blocked.local_addr().unwrap());
+    let ways = [(format!("turn:{udp}"), "udp"), (nowhere, "tcp")];
+    for (first, expected) in ways {
+        let list = vec![with_url(&server, &[tls.clone(), tcp.clone(), first])];
+        meet(list, &dialer, expected).await.close().await;
+    }
+    drop(relay);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_breaks_in_a_call_is_replaced_at_once() {
+    let (server, relay) = relay().await;
+    let gate = gate(udp_address(&server), None).await;
+    let url = format!("turn:{}?transport=tcp", gate.address);
+    let mut call = meet(vec![with_url(&server, &[url])], &Dialer::default(), "tcp").await;
+    let start = clock::now();
+    gate.cut.notify_waiters();
+    call.until("the loss", |call| call.a.phase == Some(PeerPhase::Reconnecting)).await;
+    println!("noticed after {:?}", start.elapsed());
+    call.connected().await;
+    println!("back after {:?}", start.elapsed());
+    call.close().await;
+    drop(relay);
+}

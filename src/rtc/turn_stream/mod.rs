@@ -1,0 +1,126 @@
+//! Datagrams for a TURN server over one TCP or TLS connection (RFC 8656 section 2.1).
+//!
+//! ```text
+//!  datagrams ──▶ Outgoing (backlog: late pictures are dropped) ──▶ framing ──▶ stream
+//!  datagrams ◀──────────────────── deframing ◀──────────────────────────────── stream
+//! ```
+//!
+//! This module knows the shape of STUN messages, but asks and answers none of its own; it knows no
+//! WebRTC engine, and not how the stream was opened.
+
+pub mod backlog;
+pub mod framing;
+pub mod message;
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::clock;
+use crate::dial::Stream;
+use backlog::{Backlog, Kind};
+use framing::{Deframer, framed};
+
+/// Bytes that the kernel may hold unsent: a few packets, so that waiting happens where late ones can
+/// be dropped. What is on its way and unacknowledged is not counted, so speed is not lost.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 8 * 1024;
+
+/// Where the kernel cannot be told so: the whole send buffer.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// Bytes asked for at once from the stream.
+const READ: usize = 16 * 1024;
+
+/// Lets little wait in the kernel.
+pub fn keep_short(tcp: &TcpStream) {
+    let options = socket2::SockRef::from(tcp);
+    // Where neither works the connection does, with a longer queue.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    options.set_tcp_notsent_lowat(UNSENT).ok();
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    options.set_send_buffer_size(SEND_BUFFER).ok();
+}
+
+/// The way into a stream. Never blocks: what is too much is dropped, see [`backlog`].
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    backlog: Mutex<Backlog>,
+    filled: Notify,
+}
+
+impl Outgoing {
+    /// Sends a datagram, or drops it when it is not one whole TURN message. `sound` is the payload
+    /// type of sound.
+    pub fn put(&self, datagram: &[u8], sound: u8) {
+        let Some(message) = framed(datagram) else { return };
+        let kind = Kind::of(datagram, sound);
+        self.lock().put(clock::now(), kind, message);
+        self.filled.notify_one();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Backlog> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn next(&self) -> Bytes {
+        loop {
+            if let Some(message) = self.lock().take(clock::now()) {
+                return message;
+            }
+            self.filled.notified().await;
+        }
+    }
+}
+
+/// Why a stream ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// The server closed it.
+    #[error("it closes the connection")]
+    Closed,
+    /// The server does not speak TURN.
+    #[error(transparent)]
+    Garbage(#[from] framing::Garbage),
+    /// The way there broke.
+    #[error("the connection broke: {0}")]
+    Broken(#[from] io::Error),
+}
+
+/// Carries datagrams both ways until the stream ends.
+pub async fn carry(stream: Box<dyn Stream>, outgoing: &Outgoing, mut deliver: impl FnMut(Bytes)) -> Ended {
+    let (mut reading, mut writing) = tokio::io::split(stream);
+    let read = async {
+        let mut deframer = Deframer::default();
+        loop {
+            deframer.buffer().reserve(READ);
+            if reading.read_buf(deframer.buffer()).await? == 0 {
+                return Err(Ended::Closed);
+            }
+            while let Some(message) = deframer.next_message()? {
+                deliver(message);
+            }
+        }
+    };
+    let write = async {
+        loop {
+            // One at a time down to the kernel: TLS would keep up to 64 KiB otherwise.
+            let message = outgoing.next().await;
+            writing.write_all(&message).await?;
+            writing.flush().await?;
+        }
+    };
+    let ended: Result<(), Ended> = tokio::select! {
+        ended = read => ended,
+        ended = write => ended,
+    };
+    match ended {
+        Ok(()) => Ended::Closed,
+        Err(ended) => ended,
+    }
+}

@@ -1,0 +1,548 @@
+//! Carries what the crate sends to a stand-in ([`super::servers`]) to the server behind it, and
+//! back: over the same UDP socket, or over a TCP or TLS stream of its own.
+//!
+//! ```text
+//!  crate ── to 240.0.0.3 ──▶ Routes ─┬─▶ UDP socket ──▶ the server's address
+//!  crate ◀─ from 240.0.0.3 ─         └─▶ turn_stream ──▶ TCP, TLS
+//! ```
+//!
+//! All servers are asked side by side. Of several ways to a relay the crate would take whichever,
+//! because it ranks all relayed candidates alike; so once a cheaper transport has a relay, the
+//! dearer ones are let go (UDP before TCP before TLS). A stream that breaks before it has an
+//! allocation is opened again; after that the allocation is gone with it.
+
+use std::collections::HashMap;
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use ::webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::servers::{Behind, Server, Servers, Service, Standing, Transport};
+use super::talk::{Heard, Talk};
+use crate::dial::{DialError, Stream};
+use crate::rtc::turn_stream::message::{Class, Message, Method, TransactionId, refusal};
+use crate::rtc::turn_stream::{Outgoing, carry, keep_short};
+use crate::server_url::{Host, Security};
+
+/// Datagrams from streams on their way to the crate: a second of 10 Mbit/s. When full, the newest
+/// are dropped, as the kernel does with UDP.
+const ARRIVALS: usize = 1024;
+
+/// How long a connection may take, and how long the TLS handshake after it.
+const CONNECT: Duration = Duration::from_secs(6);
+/// See [`CONNECT`].
+const HANDSHAKE: Duration = Duration::from_secs(3);
+
+/// How long a server that took the connection may say nothing.
+const FIRST_ANSWER: Duration = Duration::from_secs(3);
+
+/// Waits before a stream that broke is opened again.
+const AGAIN: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1_200)];
+
+/// Sends to one of several addresses before the next is tried; the crate sends again after 200 ms.
+const TRIES_PER_ADDRESS: usize = 2;
+
+/// From a stream: the stand-in of its server, and what came.
+type Arrival = (SocketAddr, Bytes);
+
+/// One UDP socket with its ways to the servers.
+#[derive(Debug)]
+pub struct Routes {
+    arrivals: Mutex<mpsc::Receiver<Arrival>>,
+    hub: Arc<Hub>,
+}
+
+/// What the tasks of a socket share with it.
+#[derive(Debug)]
+struct Hub {
+    socket: Arc<dyn AsyncUdpSocket>,
+    local: SocketAddr,
+    servers: Arc<Servers>,
+    routes: Mutex<Map>,
+    arrivals: mpsc::Sender<Arrival>,
+}
+
+/// By stand-in.
+type Map = HashMap<SocketAddr, Route>;
+
+#[derive(Debug)]
+struct Route {
+    server: Arc<Server>,
+    talk: Talk,
+    way: Way,
+    /// Resolves, opens and carries; ends with the route.
+    task: Option<AbortOnDropHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Way {
+    /// Its name is being resolved.
+    Resolving,
+    /// Datagrams.
+    Udp(Datagrams),
+    /// A stream, open or opening.
+    Stream(Arc<Outgoing>),
+    /// There is none.
+    Closed,
+}
+
+/// Where datagrams go.
+#[derive(Debug)]
+struct Datagrams {
+    addresses: Vec<SocketAddr>,
+    /// Requests sent without an answer.
+    sent: usize,
+}
+
+impl Datagrams {
+    fn address(&self) -> Option<SocketAddr> {
+        self.addresses.get((self.sent / TRIES_PER_ADDRESS) % self.addresses.len().max(1)).copied()
+    }
+}
+
+impl Route {
+    fn has_relay(&self) -> bool {
+        self.talk.relayed().is_some() && !matches!(self.way, Way::Closed)
+    }
+
+    fn knows_address(&self, address: SocketAddr) -> bool {
+        matches!(&self.way, Way::Udp(datagrams) if datagrams.addresses.contains(&address))
+    }
+}
+
+impl Hub {
+    fn lock(&self) -> MutexGuard<'_, Map> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, server: &Arc<Server>, standing: Standing) {
+        self.servers.note(server, self.local, standing);
+    }
+
+    /// Hands the crate a datagram in the name of a stand-in.
+    fn arrived(&self, stand_in: SocketAddr, datagram: Bytes) {
+        if self.arrivals.try_send((stand_in, datagram)).is_err() {
+            tracing::debug!("a datagram from a relay is dropped: the connection does not read");
+        }
+    }
+
+    /// Ends what the crate waits for.
+    fn refuse(&self, stand_in: SocketAddr, (method, id): (Method, TransactionId)) {
+        if let Some(answer) = refusal(method, id) {
+            self.arrived(stand_in, answer.into());
+        }
+    }
+
+    /// Ends a route; the crate is told when it asks again.
+    fn close(&self, stand_in: SocketAddr, reason: String) {
+        let mut routes = self.lock();
+        let Some(route) = routes.get_mut(&stand_in) else { return };
+        route.way = Way::Closed;
+        self.note(&route.server, Standing::Failed(reason));
+        if let Some(open) = route.talk.give_up() {
+            self.refuse(stand_in, open);
+        }
+    }
+
+    fn begin(self: &Arc<Self>, server: Arc<Server>, stand_in: SocketAddr) -> Route {
+        self.note(&server, Standing::Asking);
+        let mut route = Route { server: server.clone(), talk: Talk::default(), way: Way::Closed, task: None };
+        match (server.place.transport, &server.place.host) {
+            (Transport::Udp, Host::V4(_) | Host::V6(_)) => {
+                if let Some(Ok(addresses)) = server.addresses().now_or_never() {
+                    self.set_addresses(&mut route, addresses);
+                }
+            }
+            (Transport::Udp, Host::Name(_)) => {
+                route.way = Way::Resolving;
+                let hub = Arc::downgrade(self);
+                route.task = Some(spawn(async move {
+                    let found = server.addresses().await;
+                    if let Some(hub) = hub.upgrade() {
+                        hub.resolved(stand_in, found).await;
+                    }
+                }));
+            }
+            (Transport::Tcp | Transport::Tls, _) => self.open(&mut route, stand_in, None),
+        }
+        route
+    }
+
+    /// Opens a stream; to another address than the URL's if one is given.
+    fn open(self: &Arc<Self>, route: &mut Route, stand_in: SocketAddr, other: Option<SocketAddr>) {
+        let outgoing = Arc::new(Outgoing::default());
+        route.way = Way::Stream(outgoing.clone());
+        let drive = Drive { hub: Arc::downgrade(self), server: route.server.clone(), stand_in, outgoing, other };
+        route.task = Some(spawn(drive.run()));
+    }
+
+    fn set_addresses(&self, route: &mut Route, mut addresses: Vec<SocketAddr>) {
+        let v4 = self.local.is_ipv4();
+        addresses.retain(|address| address.is_ipv4() == v4);
+        if addresses.is_empty() {
+            route.way = Way::Closed;
+            let reason = DialError::Family(if v4 { "IPv4" } else { "IPv6" }).to_string();
+            self.note(&route.server, Standing::Failed(reason));
+        } else {
+            route.way = Way::Udp(Datagrams { addresses, sent: 0 });
+        }
+    }
+
+    async fn resolved(&self, stand_in: SocketAddr, found: Result<Vec<SocketAddr>, String>) {
+        let addresses = match found {
+            Ok(addresses) => addresses,
+            Err(reason) => return self.close(stand_in, DialError::Name(reason).to_string()),
+        };
+        if let Some(route) = self.lock().get_mut(&stand_in) {
+            self.set_addresses(route, addresses);
+        }
+        self.ask_again(stand_in).await;
+    }
+
+    /// Sends the open question, to wherever the route leads now.
+    async fn ask_again(&self, stand_in: SocketAddr) {
+        let (question, to) = {
+            let mut routes = self.lock();
+            let Some(route) = routes.get_mut(&stand_in) else { return };
+            let Some(question) = route.talk.open().map(<[u8]>::to_vec) else { return };
+            match &route.way {
+                Way::Udp(datagrams) => (question, datagrams.address()),
+                Way::Stream(outgoing) => return outgoing.put(&question, self.servers.sound()),
+                Way::Resolving => return,
+                Way::Closed => {
+                    if let Some(open) = route.talk.give_up() {
+                        self.refuse(stand_in, open);
+                    }
+                    return;
+                }
+            }
+        };
+        if let Some(to) = to
+            && let Err(error) = self.socket.send_to(&question, to).await
+        {
+            self.close(stand_in, format!("it cannot be reached ({error})"));
+        }
+    }
+
+    /// Takes what the crate sends to a stand-in; gives the address it is to be sent to by UDP.
+    fn forward(self: &Arc<Self>, server: Arc<Server>, stand_in: SocketAddr, datagram: &[u8]) -> Option<SocketAddr> {
+        let mut routes = self.lock();
+        let route = routes.entry(stand_in).or_insert_with(|| self.begin(server, stand_in));
+        let again = route.talk.sent(datagram);
+        match &mut route.way {
+            Way::Udp(datagrams) => {
+                let to = datagrams.address();
+                if !route.talk.is_answered() {
+                    datagrams.sent += 1;
+                }
+                to
+            }
+            // The stream itself sends again what is lost (RFC 8489 section 6.2.2).
+            Way::Stream(_) if again => None,
+            Way::Stream(outgoing) => {
+                outgoing.put(datagram, self.servers.sound());
+                None
+            }
+            // The open question leaves when the name is known.
+            Way::Resolving => None,
+            Way::Closed => {
+                if let Some(open) = route.talk.give_up() {
+                    self.refuse(stand_in, open);
+                }
+                None
+            }
+        }
+    }
+
+    /// Reads a datagram of a server; says whether the crate may have it.
+    fn hear(self: &Arc<Self>, stand_in: SocketAddr, datagram: &[u8]) -> bool {
+        let routes = &mut *self.lock();
+        let Some(Place { service, transport }) = routes.get(&stand_in).map(Place::of) else { return false };
+        let spare = service == Service::Turn
+            && routes.values().any(|other| other.has_relay() && other.server.place.transport < transport);
+        let Some(route) = routes.get_mut(&stand_in) else { return false };
+        let (heard, standing) = route.talk.hear(datagram, spare);
+        let failed = matches!(standing, Some(Standing::Failed(_)));
+        if let Some(standing) = standing {
+            self.note(&route.server, standing);
+        }
+        let is_stream = matches!(route.way, Way::Stream(_));
+        match heard {
+            Heard::Pass => {
+                if let Some(ours) = Message::parse(datagram).and_then(told_address) {
+                    self.servers.note_origin(ours, &route.server);
+                }
+                if failed && is_stream {
+                    route.end();
+                }
+                true
+            }
+            Heard::Ignore => false,
+            Heard::Refuse(method, id) => {
+                self.refuse(stand_in, (method, id));
+                if is_stream {
+                    route.end();
+                }
+                false
+            }
+            Heard::Redirect(other) => {
+                if is_stream {
+                    self.open(route, stand_in, Some(other));
+                } else {
+                    self.set_addresses(route, vec![other]);
+                }
+                let hub = self.clone();
+                tokio::spawn(async move { hub.ask_again(stand_in).await });
+                false
+            }
+        }
+    }
+
+    /// The stand-in of the server that a datagram by UDP is from. Two URLs may lead to one address: an
+    /// answer belongs to whoever asked, the rest to the relay.
+    fn stand_in_of(&self, from: SocketAddr, datagram: &[u8]) -> Option<SocketAddr> {
+        let routes = self.lock();
+        let ours = routes.iter().filter(|(_, route)| route.knows_address(from));
+        let rank = |route: &Route| (route.talk.knows(datagram), route.server.place.service == Service::Turn);
+        ours.max_by_key(|(_, route)| rank(route)).map(|(stand_in, _)| *stand_in)
+    }
+
+    /// An address that answers is the one to stay with.
+    fn answers(&self, stand_in: SocketAddr, from: SocketAddr) {
+        if let Some(Route { way: Way::Udp(datagrams), .. }) = self.lock().get_mut(&stand_in)
+            && datagrams.sent > 0
+        {
+            datagrams.addresses.retain(|address| *address == from);
+            datagrams.sent = 0;
+        }
+    }
+
+    /// A datagram could not be sent.
+    fn unsent(&self, stand_in: SocketAddr, error: &io::Error) {
+        let answered = self.lock().get(&stand_in).is_some_and(|route| route.talk.is_answered());
+        // Later ones are lost, as on the way.
+        if !answered {
+            self.close(stand_in, format!("it cannot be reached ({error})"));
+        }
+    }
+
+    fn talk<T>(&self, stand_in: SocketAddr, look: impl Fn(&Talk) -> T) -> Option<T> {
+        self.lock().get(&stand_in).map(|route| look(&route.talk))
+    }
+}
+
+/// What decides between two ways to a relay.
+struct Place {
+    service: Service,
+    transport: Transport,
+}
+
+impl Place {
+    fn of(route: &Route) -> Self {
+        Self { service: route.server.place.service, transport: route.server.place.transport }
+    }
+}
+
+impl Route {
+    /// The stream is not needed any more.
+    fn end(&mut self) {
+        self.way = Way::Closed;
+        self.task = None;
+    }
+}
+
+/// The address of ours that a server tells.
+fn told_address(message: Message<'_>) -> Option<SocketAddr> {
+    match (message.class, message.method) {
+        (Class::Success, Method::Allocate) => message.relayed(),
+        (Class::Success, Method::Binding) => message.mapped(),
+        _ => None,
+    }
+}
+
+fn spawn(future: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(future))
+}
+
+/// Opens a stream to a server and carries datagrams until it ends for good.
+struct Drive {
+    hub: Weak<Hub>,
+    server: Arc<Server>,
+    stand_in: SocketAddr,
+    outgoing: Arc<Outgoing>,
+    other: Option<SocketAddr>,
+}
+
+impl Drive {
+    async fn run(self) {
+        let mut waits = AGAIN.iter();
+        loop {
+            let (reason, hopeless) = match self.open().await {
+                Ok(stream) => (self.carry(stream).await, false),
+                Err(error) => (error.to_string(), matches!(error, DialError::Family(_) | DialError::Tls(_))),
+            };
+            let Some(hub) = self.hub.upgrade() else { return };
+            if let Some(relayed) = hub.talk(self.stand_in, Talk::relayed).flatten() {
+                hub.servers.lost(&self.server, relayed, &reason);
+                return hub.close(self.stand_in, reason);
+            }
+            let again = waits.next().filter(|_| !hopeless);
+            let Some(wait) = again else { return hub.close(self.stand_in, reason) };
+            tracing::debug!(url = self.server.url, reason, "a stream is opened again");
+            drop(hub);
+            sleep(*wait).await;
+            let Some(hub) = self.hub.upgrade() else { return };
+            hub.ask_again(self.stand_in).await;
+        }
+    }
+
+    async fn open(&self) -> Result<Box<dyn Stream>, DialError> {
+        let Some((dialer, from)) =
+            self.hub.upgrade().map(|hub| (hub.servers.dialer.clone(), hub.local.ip()))
+        else {
+            return Err(DialError::Silent);
+        };
+        let place = &self.server.place;
+        let connecting = async {
+            match self.other {
+                Some(other) => dialer.connect_to(vec![other], Some(from)).await,
+                None => {
+                    let addresses = self.server.addresses().await.map_err(DialError::Name)?;
+                    dialer.connect_to(addresses, Some(from)).await
+                }
+            }
+        };
+        let tcp = timeout(CONNECT, connecting).await.unwrap_or(Err(DialError::Silent))?;
+        keep_short(&tcp);
+        let security = match place.transport {
+            Transport::Udp | Transport::Tcp => Security::Plain,
+            Transport::Tls => Security::Tls,
+        };
+        let securing = dialer.secure(security, &place.host, tcp);
+        let silent = || Err(DialError::Tls("it takes the connection and says nothing".to_owned()));
+        timeout(HANDSHAKE, securing).await.unwrap_or_else(|_| silent())
+    }
+
+    /// Carries until the stream ends; says why it did.
+    async fn carry(&self, stream: Box<dyn Stream>) -> String {
+        let deliver = |message: Bytes| {
+            if let Some(hub) = self.hub.upgrade()
+                && hub.hear(self.stand_in, &message)
+            {
+                hub.arrived(self.stand_in, message);
+            }
+        };
+        let carrying = carry(stream, &self.outgoing, deliver);
+        tokio::pin!(carrying);
+        tokio::select! {
+            ended = &mut carrying => return ended.to_string(),
+            () = sleep(FIRST_ANSWER) => {}
+        }
+        let hub = self.hub.upgrade();
+        let silent = hub.and_then(|hub| hub.talk(self.stand_in, |talk| (!talk.is_answered()).then(|| talk.silence())));
+        match silent.flatten() {
+            Some(reason) => format!("it takes the connection, but {reason}"),
+            None => carrying.await.to_string(),
+        }
+    }
+}
+
+impl Routes {
+    /// A socket that knows `servers`.
+    pub fn new(socket: Arc<dyn AsyncUdpSocket>, servers: Arc<Servers>) -> io::Result<Self> {
+        let (sender, arrivals) = mpsc::channel(ARRIVALS);
+        let local = socket.local_addr()?;
+        let hub = Hub { socket, local, servers, routes: Mutex::default(), arrivals: sender };
+        Ok(Self { arrivals: Mutex::new(arrivals), hub: Arc::new(hub) })
+    }
+
+    /// Puts the stand-in in place of a server's address; says whether the crate may have it.
+    fn translate(&self, datagram: &[u8], meta: &mut RecvMeta) -> bool {
+        let from = meta.addr;
+        // Several datagrams of one size in one: media, which is nobody's answer.
+        let one = &datagram[..meta.stride.max(1).min(datagram.len())];
+        let Some(stand_in) = self.hub.stand_in_of(from, one) else { return true };
+        let pass = self.hub.hear(stand_in, one);
+        if pass {
+            self.hub.answers(stand_in, from);
+            meta.addr = stand_in;
+        }
+        pass
+    }
+}
+
+impl AsyncUdpSocket for Routes {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.hub.local)
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
+        let stand_in = transmit.destination;
+        let len = transmit.contents.len();
+        let server = match self.hub.servers.behind(stand_in) {
+            Behind::Itself => return self.hub.socket.poll_send(cx, transmit),
+            Behind::Nobody => return Poll::Ready(Ok(len)),
+            Behind::Server(server) => server,
+        };
+        for datagram in transmit.contents.chunks(transmit.segment_size.unwrap_or(len).max(1)) {
+            let Some(destination) = self.hub.forward(server.clone(), stand_in, datagram) else { continue };
+            let one = Transmit {
+                destination,
+                ecn: transmit.ecn,
+                contents: datagram,
+                segment_size: None,
+                src_ip: transmit.src_ip,
+            };
+            if let Err(error) = ready!(self.hub.socket.poll_send(cx, &one)) {
+                self.hub.unsent(stand_in, &error);
+            }
+        }
+        Poll::Ready(Ok(len))
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let (Some(buf), Some(about)) = (bufs.first_mut(), meta.first_mut()) else { return Poll::Ready(Ok(0)) };
+        let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Poll::Ready(Some((stand_in, datagram))) = arrivals.poll_recv(cx) {
+                let len = datagram.len().min(buf.len());
+                buf[..len].copy_from_slice(&datagram[..len]);
+                *about = RecvMeta::default();
+                (about.addr, about.len, about.stride) = (stand_in, len, len.max(1));
+                return Poll::Ready(Ok(1));
+            }
+            let mut one = [IoSliceMut::new(buf)];
+            match ready!(self.hub.socket.poll_recv(cx, &mut one, std::slice::from_mut(about))) {
+                Ok(0) => return Poll::Ready(Ok(0)),
+                Ok(_) => {
+                    let len = about.len.min(buf.len());
+                    if self.translate(&buf[..len], about) {
+                        return Poll::Ready(Ok(1));
+                    }
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn max_gso_segments(&self) -> usize {
+        self.hub.socket.max_gso_segments()
+    }
+
+    fn max_gro_segments(&self) -> usize {
+        self.hub.socket.max_gro_segments()
+    }
+}
