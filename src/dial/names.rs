@@ -66,7 +66,8 @@ mod tests {
     #[test]
     fn families_take_turns_and_nothing_is_tried_twice() {
         let all = |list: &[&str]| -> Vec<SocketAddr> { list.iter().map(|a| a.parse().unwrap()).collect() };
-        let found = all(&["[2001:db8::1]:1", "[2001:db8::2]:1", "[2001:db8::1]:1", "192.0.2.1:1", "0.0.0.0:1"]);
+        let found =
+            all(&["[2001:db8::1]:1", "[2001:db8::2]:1", "[2001:db8::1]:1", "192.0.2.1:1", "0.0.0.0:1"]);
         assert_eq!(in_turns(found), all(&["[2001:db8::1]:1", "192.0.2.1:1", "[2001:db8::2]:1"]));
     }
 

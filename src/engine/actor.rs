@@ -120,7 +120,8 @@ impl Actor {
         let (media_tx, media_events) = mpsc::channel(MEDIA_EVENTS);
         let (transport_tx, transport_events) = mpsc::channel(TRANSPORT_EVENTS);
         let config = transport_config(&parts, Vec::new());
-        let transport = Mesh::new(Options::new(parts.dialer.clone()), config, Handle::current(), transport_tx);
+        let transport =
+            Mesh::new(Options::new(parts.dialer.clone()), config, Handle::current(), transport_tx);
         let settings = parts.settings.clone();
         let mut machine = CallMachine::new();
         let now = clock::now();

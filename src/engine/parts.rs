@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use signaling_protocol::IceServer;
 
 use crate::config::{Settings, SettingsFile};
-use crate::rtc::IcePolicy;
 use crate::dial::Dialer;
+use crate::rtc::IcePolicy;
 use crate::units::{Bitrate, Resolution};
 
 /// Where pictures come from.

@@ -20,6 +20,7 @@ use log::{Log, LogFile, LogWriter};
 
 use crate::clock;
 use crate::config::Settings;
+use crate::dial::{Dialer, Trust};
 use crate::engine::command::{Command, Switch};
 use crate::engine::frames::{FrameKey, FrameSlots};
 use crate::engine::parts::{AudioChoice, EngineParts, SinkChoice, VideoChoice};
@@ -33,7 +34,6 @@ use crate::media::{DeviceError, marker};
 use crate::record::{Entry, What};
 use crate::rtc::{IcePolicy, IceState};
 use crate::server_url::ServerUrlError;
-use crate::dial::{Dialer, Trust};
 
 /// Lines typed faster than they are carried out wait here; when it is full the reader of standard
 /// input waits.

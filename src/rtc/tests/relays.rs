@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,6 +19,9 @@ struct Gate {
     cut: Arc<tokio::sync::Notify>,
 }
 
+/// How much longer the way through a gate is.
+const DETOUR: Duration = Duration::from_millis(30);
+
 /// A door to a relay for streams: each gets a UDP socket of its own.
 async fn gate(relay: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>) -> Gate {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -29,6 +33,7 @@ async fn gate(relay: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>) -> Gate
             let (tls, cuts) = (tls.clone(), cuts.clone());
             tokio::spawn(async move {
                 let carrying = async {
+                    tokio::time::sleep(DETOUR).await;
                     match tls {
                         Some(config) => {
                             if let Ok(stream) = tokio_rustls::TlsAcceptor::from(config).accept(tcp).await {
@@ -106,7 +111,10 @@ async fn meet(servers: Vec<IceServer>, dialer: &Dialer, expected: &str) -> Call 
     call.until("the path", |call| call.a.pair.is_some() && call.b.pair.is_some()).await;
     for side in [&call.a, &call.b] {
         let pair = side.pair.as_ref().expect("just seen");
-        assert_eq!((pair.local.kind, pair.local.relay_protocol.as_deref()), (CandidateType::Relay, Some(expected)));
+        assert_eq!(
+            (pair.local.kind, pair.local.relay_protocol.as_deref()),
+            (CandidateType::Relay, Some(expected))
+        );
     }
     let media = call.a.mesh.media();
     media.send(picture(0, true, 3_000));
@@ -131,7 +139,7 @@ async fn two_participants_meet_at_a_relay_that_is_reached_over_tcp() {
     let (server, relay) = relay().await;
     let gate = gate(udp_address(&server), None).await;
     let url = format!("turn:{}?transport=tcp", gate.address);
-    let mut call = meet(vec![with_url(&server, &[url.clone()])], &Dialer::default(), "tcp").await;
+    let mut call = meet(vec![with_url(&server, std::slice::from_ref(&url))], &Dialer::default(), "tcp").await;
     call.a.mesh.request_stats(clock::now());
     call.until("statistics", |call| call.a.stats.is_some()).await;
     let report = call.a.stats.as_ref().expect("just seen");
@@ -140,7 +148,10 @@ async fn two_participants_meet_at_a_relay_that_is_reached_over_tcp() {
         _ => None,
     });
     let relayed = relayed.expect("our relayed candidate");
-    assert_eq!((relayed.url.as_deref(), relayed.relay_protocol.as_deref()), (Some(url.as_str()), Some("tcp")));
+    assert_eq!(
+        (relayed.url.as_deref(), relayed.relay_protocol.as_deref()),
+        (Some(url.as_str()), Some("tcp"))
+    );
     assert!(call.a.problems.is_empty() && call.b.problems.is_empty());
     call.close().await;
     drop(relay);

@@ -37,12 +37,18 @@ impl Kind {
     pub fn of(datagram: &[u8], sound: u8) -> Self {
         let inner = match datagram {
             [0x40..=0x4f, ..] => datagram.get(4..),
-            [0x00, 0x16, ..] => super::message::Message::parse(datagram).and_then(|indication| indication.data()),
+            [0x00, 0x16, ..] => {
+                super::message::Message::parse(datagram).and_then(|indication| indication.data())
+            }
             _ => None,
         };
         match inner {
             Some([128..=191, second, ..]) if !(192..=223).contains(second) => {
-                if second & 0x7f == sound { Self::Sound } else { Self::Picture }
+                if second & 0x7f == sound {
+                    Self::Sound
+                } else {
+                    Self::Picture
+                }
             }
             Some(_) | None => Self::Control,
         }

@@ -78,12 +78,13 @@ mod tests {
                 message
             },
         );
-        let channel = (0x40u8..=0x4f, proptest::collection::vec(any::<u8>(), 0..1500)).prop_map(|(high, data)| {
-            let mut message = vec![high, 1];
-            message.extend((data.len() as u16).to_be_bytes());
-            message.extend(data);
-            message
-        });
+        let channel =
+            (0x40u8..=0x4f, proptest::collection::vec(any::<u8>(), 0..1500)).prop_map(|(high, data)| {
+                let mut message = vec![high, 1];
+                message.extend((data.len() as u16).to_be_bytes());
+                message.extend(data);
+                message
+            });
         prop_oneof![stun, channel]
     }
 

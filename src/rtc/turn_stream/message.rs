@@ -190,9 +190,34 @@ mod tests {
         let bytes = message(
             0x0103,
             &[
-                0, 0x14, 0, 1, b'r', 0, 0, 0, // a realm, padded
-                0, 0x16, 0, 8, 0, 1, 0x21, 0x13, 0x21 ^ 127, 0x12, 0xa4, 0x42 ^ 1, // 127.0.0.1:1
-                0, 0x0d, 0, 4, 0, 0, 2, 0x58,
+                0,
+                0x14,
+                0,
+                1,
+                b'r',
+                0,
+                0,
+                0, // a realm, padded
+                0,
+                0x16,
+                0,
+                8,
+                0,
+                1,
+                0x21,
+                0x13,
+                0x21 ^ 127,
+                0x12,
+                0xa4,
+                0x42 ^ 1, // 127.0.0.1:1
+                0,
+                0x0d,
+                0,
+                4,
+                0,
+                0,
+                2,
+                0x58,
             ],
         );
         let answer = Message::parse(&bytes).expect("a message");

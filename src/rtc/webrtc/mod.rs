@@ -196,8 +196,7 @@ impl CrateConnection {
             events: events.clone(),
             learned: learned.clone(),
         };
-        let runtime =
-            ConnectionRuntime::new(path.clone(), events.clone(), closing.clone(), servers.clone());
+        let runtime = ConnectionRuntime::new(path.clone(), events.clone(), closing.clone(), servers.clone());
         let pc = PeerConnectionBuilder::new()
             .with_configuration(configuration)
             .with_media_engine(codecs::media_engine().map_err(text)?)

@@ -47,6 +47,11 @@ const FIRST_ANSWER: Duration = Duration::from_secs(3);
 /// Waits before a stream that broke is opened again.
 const AGAIN: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1_200)];
 
+/// How long a relay waits for a cheaper one that is about to come, and how often it looks.
+const HOLD: Duration = Duration::from_millis(200);
+/// See [`HOLD`].
+const LOOK: Duration = Duration::from_millis(10);
+
 /// Sends to one of several addresses before the next is tried; the crate sends again after 200 ms.
 const TRIES_PER_ADDRESS: usize = 2;
 
@@ -180,7 +185,8 @@ impl Hub {
     fn open(self: &Arc<Self>, route: &mut Route, stand_in: SocketAddr, other: Option<SocketAddr>) {
         let outgoing = Arc::new(Outgoing::default());
         route.way = Way::Stream(outgoing.clone());
-        let drive = Drive { hub: Arc::downgrade(self), server: route.server.clone(), stand_in, outgoing, other };
+        let drive =
+            Drive { hub: Arc::downgrade(self), server: route.server.clone(), stand_in, outgoing, other };
         route.task = Some(spawn(drive.run()));
     }
 
@@ -233,7 +239,12 @@ impl Hub {
     }
 
     /// Takes what the crate sends to a stand-in; gives the address it is to be sent to by UDP.
-    fn forward(self: &Arc<Self>, server: Arc<Server>, stand_in: SocketAddr, datagram: &[u8]) -> Option<SocketAddr> {
+    fn forward(
+        self: &Arc<Self>,
+        server: Arc<Server>,
+        stand_in: SocketAddr,
+        datagram: &[u8],
+    ) -> Option<SocketAddr> {
         let mut routes = self.lock();
         let route = routes.entry(stand_in).or_insert_with(|| self.begin(server, stand_in));
         let again = route.talk.sent(datagram);
@@ -262,12 +273,39 @@ impl Hub {
         }
     }
 
+    /// From a stream. A relay waits a moment when a cheaper one has begun to answer.
+    fn streamed(self: &Arc<Self>, stand_in: SocketAddr, message: Bytes) {
+        let is_relay = told_address(&message).is_some();
+        if is_relay && self.any_cheaper(stand_in, |other| other.talk.is_undecided()) {
+            let hub = Arc::downgrade(self);
+            tokio::spawn(async move {
+                for _ in 0..(HOLD.as_millis() / LOOK.as_millis()) {
+                    sleep(LOOK).await;
+                    let Some(hub) = hub.upgrade() else { return };
+                    if !hub.any_cheaper(stand_in, |other| other.talk.is_undecided()) {
+                        break;
+                    }
+                }
+                if let Some(hub) = hub.upgrade()
+                    && hub.hear(stand_in, &message)
+                {
+                    hub.arrived(stand_in, message);
+                }
+            });
+        } else if self.hear(stand_in, &message) {
+            self.arrived(stand_in, message);
+        }
+    }
+
+    /// Whether `what` is true of a relay that is reached by a cheaper transport.
+    fn any_cheaper(&self, stand_in: SocketAddr, what: impl Fn(&Route) -> bool) -> bool {
+        any_cheaper(&self.lock(), stand_in, what)
+    }
+
     /// Reads a datagram of a server; says whether the crate may have it.
     fn hear(self: &Arc<Self>, stand_in: SocketAddr, datagram: &[u8]) -> bool {
         let routes = &mut *self.lock();
-        let Some(Place { service, transport }) = routes.get(&stand_in).map(Place::of) else { return false };
-        let spare = service == Service::Turn
-            && routes.values().any(|other| other.has_relay() && other.server.place.transport < transport);
+        let spare = any_cheaper(routes, stand_in, Route::has_relay);
         let Some(route) = routes.get_mut(&stand_in) else { return false };
         let (heard, standing) = route.talk.hear(datagram, spare);
         let failed = matches!(standing, Some(Standing::Failed(_)));
@@ -277,7 +315,7 @@ impl Hub {
         let is_stream = matches!(route.way, Way::Stream(_));
         match heard {
             Heard::Pass => {
-                if let Some(ours) = Message::parse(datagram).and_then(told_address) {
+                if let Some(ours) = told_address(datagram) {
                     self.servers.note_origin(ours, &route.server);
                 }
                 if failed && is_stream {
@@ -339,16 +377,13 @@ impl Hub {
     }
 }
 
-/// What decides between two ways to a relay.
-struct Place {
-    service: Service,
-    transport: Transport,
-}
-
-impl Place {
-    fn of(route: &Route) -> Self {
-        Self { service: route.server.place.service, transport: route.server.place.transport }
-    }
+/// See [`Hub::any_cheaper`].
+fn any_cheaper(routes: &Map, stand_in: SocketAddr, what: impl Fn(&Route) -> bool) -> bool {
+    let Some(place) = routes.get(&stand_in).map(|route| &route.server.place) else { return false };
+    let cheaper = |other: &&Route| {
+        other.server.place.service == Service::Turn && other.server.place.transport < place.transport
+    };
+    place.service == Service::Turn && routes.values().filter(cheaper).any(what)
 }
 
 impl Route {
@@ -360,7 +395,8 @@ impl Route {
 }
 
 /// The address of ours that a server tells.
-fn told_address(message: Message<'_>) -> Option<SocketAddr> {
+fn told_address(datagram: &[u8]) -> Option<SocketAddr> {
+    let message = Message::parse(datagram)?;
     match (message.class, message.method) {
         (Class::Success, Method::Allocate) => message.relayed(),
         (Class::Success, Method::Binding) => message.mapped(),
@@ -405,8 +441,7 @@ impl Drive {
     }
 
     async fn open(&self) -> Result<Box<dyn Stream>, DialError> {
-        let Some((dialer, from)) =
-            self.hub.upgrade().map(|hub| (hub.servers.dialer.clone(), hub.local.ip()))
+        let Some((dialer, from)) = self.hub.upgrade().map(|hub| (hub.servers.dialer.clone(), hub.local.ip()))
         else {
             return Err(DialError::Silent);
         };
@@ -434,10 +469,8 @@ impl Drive {
     /// Carries until the stream ends; says why it did.
     async fn carry(&self, stream: Box<dyn Stream>) -> String {
         let deliver = |message: Bytes| {
-            if let Some(hub) = self.hub.upgrade()
-                && hub.hear(self.stand_in, &message)
-            {
-                hub.arrived(self.stand_in, message);
+            if let Some(hub) = self.hub.upgrade() {
+                hub.streamed(self.stand_in, message);
             }
         };
         let carrying = carry(stream, &self.outgoing, deliver);
@@ -447,7 +480,8 @@ impl Drive {
             () = sleep(FIRST_ANSWER) => {}
         }
         let hub = self.hub.upgrade();
-        let silent = hub.and_then(|hub| hub.talk(self.stand_in, |talk| (!talk.is_answered()).then(|| talk.silence())));
+        let silent =
+            hub.and_then(|hub| hub.talk(self.stand_in, |talk| (!talk.is_answered()).then(|| talk.silence())));
         match silent.flatten() {
             Some(reason) => format!("it takes the connection, but {reason}"),
             None => carrying.await.to_string(),
@@ -514,7 +548,9 @@ impl AsyncUdpSocket for Routes {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        let (Some(buf), Some(about)) = (bufs.first_mut(), meta.first_mut()) else { return Poll::Ready(Ok(0)) };
+        let (Some(buf), Some(about)) = (bufs.first_mut(), meta.first_mut()) else {
+            return Poll::Ready(Ok(0));
+        };
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Poll::Ready(Some((stand_in, datagram))) = arrivals.poll_recv(cx) {

@@ -453,7 +453,8 @@ mod tests {
             ]
         );
         let problems = problems(&mut events);
-        let said = [("http://x", "not a STUN"), ("transport=udp", "DTLS"), ("stuns:", "stun:"), ("0.0.0.0", "no")];
+        let said =
+            [("http://x", "not a STUN"), ("transport=udp", "DTLS"), ("stuns:", "stun:"), ("0.0.0.0", "no")];
         assert_eq!(problems.len(), said.len());
         for (problem, (url, reason)) in problems.iter().zip(said) {
             assert!(problem.contains(url) && problem.contains(reason), "{problem}");

@@ -50,12 +50,7 @@ pub struct Candidates {
 }
 
 /// All dictionaries, at `timestamp` milliseconds since the Unix epoch.
-pub fn report(
-    theirs: &RTCStatsReport,
-    candidates: &Candidates,
-    servers: &Servers,
-    timestamp: f64,
-) -> Report {
+pub fn report(theirs: &RTCStatsReport, candidates: &Candidates, servers: &Servers, timestamp: f64) -> Report {
     let mut report = Report::new(timestamp);
     report.entries = theirs.iter().filter_map(entry).collect();
     complete(&mut report, candidates);

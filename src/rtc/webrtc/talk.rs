@@ -32,6 +32,7 @@ pub struct Talk {
     strays: usize,
     redirected: bool,
     relayed: Option<SocketAddr>,
+    failed: bool,
 }
 
 /// What to do with what was heard.
@@ -92,6 +93,11 @@ impl Talk {
         self.relayed
     }
 
+    /// Whether the server has begun to answer, and nothing has come of it yet.
+    pub fn is_undecided(&self) -> bool {
+        self.is_answered() && self.relayed.is_none() && !self.failed
+    }
+
     /// What a server is told to be that has said nothing useful.
     pub fn silence(&self) -> &'static str {
         if self.strays > 0 { "its answers belong to no question" } else { "it does not answer" }
@@ -99,6 +105,12 @@ impl Talk {
 
     /// A datagram has come. `spare`: a cheaper way to a relay works already, this one is not needed.
     pub fn hear(&mut self, datagram: &[u8], spare: bool) -> (Heard, Option<Standing>) {
+        let (heard, standing) = self.read(datagram, spare);
+        self.failed |= matches!(standing, Some(Standing::Failed(_)));
+        (heard, standing)
+    }
+
+    fn read(&mut self, datagram: &[u8], spare: bool) -> (Heard, Option<Standing>) {
         let Some(message) = Message::parse(datagram) else { return (Heard::Pass, None) };
         match message.class {
             Class::Indication => return (Heard::Pass, None),
@@ -131,7 +143,9 @@ impl Talk {
         question: Question,
         spare: bool,
     ) -> (Heard, Option<Standing>) {
-        if !message.relayed().is_some_and(is_usable) || message.lifetime().is_none_or(|lifetime| lifetime == 0) {
+        if !message.relayed().is_some_and(is_usable)
+            || message.lifetime().is_none_or(|lifetime| lifetime == 0)
+        {
             return refuse(message, "its answer makes no sense");
         }
         if !question.signed {
