@@ -14,7 +14,7 @@ mod race;
 mod tls;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -87,16 +87,7 @@ impl Dialer {
         port: u16,
         from: Option<IpAddr>,
     ) -> Result<TcpStream, DialError> {
-        let addresses = names::resolve(host, port).await.map_err(DialError::Name)?;
-        self.connect_to(addresses, from).await
-    }
-
-    /// The same to one of several addresses.
-    pub async fn connect_to(
-        &self,
-        mut addresses: Vec<SocketAddr>,
-        from: Option<IpAddr>,
-    ) -> Result<TcpStream, DialError> {
+        let mut addresses = names::resolve(host, port).await.map_err(DialError::Name)?;
         if let Some(from) = from {
             addresses.retain(|address| address.is_ipv4() == from.is_ipv4());
             if addresses.is_empty() {

@@ -33,6 +33,8 @@ pub enum Class {
 const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const USERNAME: u16 = 0x0006;
 const ERROR_CODE: u16 = 0x0009;
+const REALM: u16 = 0x0014;
+const NONCE: u16 = 0x0015;
 const CHANNEL_NUMBER: u16 = 0x000c;
 const LIFETIME: u16 = 0x000d;
 const XOR_PEER_ADDRESS: u16 = 0x0012;
@@ -146,6 +148,11 @@ impl<'a> Message<'a> {
         self.attribute(DATA)
     }
 
+    /// Whether it says how to sign the next request (REALM and NONCE).
+    pub fn is_challenge(&self) -> bool {
+        self.attribute(REALM).is_some() && self.attribute(NONCE).is_some()
+    }
+
     /// Code and reason phrase of an error; the code is 0 when there is none.
     pub fn error(&self) -> (u16, String) {
         match self.attribute(ERROR_CODE) {
@@ -178,6 +185,27 @@ impl<'a> Message<'a> {
 fn unmasked<const N: usize>(mut bytes: [u8; N], key: &[u8; 16]) -> [u8; N] {
     bytes.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
     bytes
+}
+
+/// An error answer without a challenge, in a server's name, to end what a client waits for.
+pub fn refusal(method: Method, id: TransactionId) -> Option<Vec<u8>> {
+    let kind: u16 = match method {
+        Method::Binding => 0x0111,
+        Method::Allocate => 0x0113,
+        Method::Refresh
+        | Method::Send
+        | Method::Data
+        | Method::CreatePermission
+        | Method::ChannelBind
+        | Method::Other => return None,
+    };
+    let mut answer = kind.to_be_bytes().to_vec();
+    answer.extend([0, 8]);
+    answer.extend(COOKIE);
+    answer.extend(id);
+    answer.extend(ERROR_CODE.to_be_bytes());
+    answer.extend([0, 4, 0, 0, 5, 0]);
+    Some(answer)
 }
 
 /// Channel and content of a ChannelData message (RFC 8656 section 12.4); over UDP its padding may be
@@ -270,6 +298,15 @@ pub(super) mod tests {
         assert_eq!(channel_data(&[0x40, 1, 0, 2, 7, 8, 0, 0]), Some((0x4001, &[7, 8][..])));
         assert_eq!(channel_data(&[0x40, 1, 0, 3, 7, 8]), None);
         assert_eq!(channel_data(&[0x80, 1, 0, 1, 7]), None);
+    }
+
+    #[test]
+    fn a_refusal_is_an_error_for_the_same_question() {
+        let bytes = refusal(Method::Allocate, [3; 12]).expect("a refusal");
+        let answer = Message::parse(&bytes).expect("a message");
+        assert_eq!((answer.method, answer.class, answer.id), (Method::Allocate, Class::Error, [3; 12]));
+        assert_eq!(answer.error(), (500, String::new()));
+        assert!(!answer.is_challenge());
     }
 
     proptest! {

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::rtc::stun::message::Message;
+
 /// Pictures wait no longer.
 const LONGEST_PICTURE: Duration = Duration::from_millis(200);
 
@@ -37,9 +39,7 @@ impl Kind {
     pub fn of(datagram: &[u8], sound: u8) -> Self {
         let inner = match datagram {
             [0x40..=0x4f, ..] => datagram.get(4..),
-            [0x00, 0x16, ..] => {
-                super::message::Message::parse(datagram).and_then(|indication| indication.data())
-            }
+            [0x00, 0x16, ..] => Message::parse(datagram).and_then(|indication| indication.data()),
             _ => None,
         };
         match inner {

@@ -10,7 +10,6 @@
 
 pub mod backlog;
 pub mod framing;
-pub mod message;
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -22,6 +21,7 @@ use tokio::sync::Notify;
 
 use crate::clock;
 use crate::dial::Stream;
+use crate::rtc::engine::Direction;
 use backlog::{Backlog, Kind};
 use framing::{Deframer, framed};
 
@@ -92,8 +92,9 @@ pub enum Ended {
     Broken(#[from] io::Error),
 }
 
-/// Carries datagrams both ways until the stream ends.
-pub async fn carry(stream: Box<dyn Stream>, outgoing: &Outgoing, mut deliver: impl FnMut(Bytes)) -> Ended {
+/// Carries datagrams both ways until the stream ends. `pass` gets what was received, and is told
+/// what leaves.
+pub async fn carry(stream: Box<dyn Stream>, outgoing: &Outgoing, pass: impl Fn(Direction, Bytes)) -> Ended {
     let (mut reading, mut writing) = tokio::io::split(stream);
     let read = async {
         let mut deframer = Deframer::default();
@@ -103,7 +104,7 @@ pub async fn carry(stream: Box<dyn Stream>, outgoing: &Outgoing, mut deliver: im
                 return Err(Ended::Closed);
             }
             while let Some(message) = deframer.next_message()? {
-                deliver(message);
+                pass(Direction::Received, message);
             }
         }
     };
@@ -111,6 +112,7 @@ pub async fn carry(stream: Box<dyn Stream>, outgoing: &Outgoing, mut deliver: im
         loop {
             // One at a time down to the kernel: TLS would keep up to 64 KiB otherwise.
             let message = outgoing.next().await;
+            pass(Direction::Sent, message.clone());
             writing.write_all(&message).await?;
             writing.flush().await?;
         }

@@ -25,11 +25,13 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::servers::{Behind, Server, Servers, Service, Standing, Transport};
+use super::servers::{Behind, Server, Servers, Service, Standing};
 use super::talk::{Heard, Talk};
 use crate::dial::{DialError, Stream};
-use crate::rtc::turn_stream::message::{Class, Message, Method, TransactionId, refusal};
-use crate::rtc::turn_stream::{Outgoing, carry, keep_short};
+use crate::rtc::engine::Direction;
+use crate::rtc::stats::{FailedStep, ServerFailure, ServerTransport};
+use crate::rtc::stun::message::{Class, Message, Method, TransactionId, refusal};
+use crate::rtc::turn_stream::{Ended, Outgoing, carry, keep_short};
 use crate::server_url::{Host, Security};
 
 /// Datagrams from streams on their way to the crate: a second of 10 Mbit/s. When full, the newest
@@ -132,6 +134,19 @@ impl Hub {
         self.servers.note(server, self.local, standing);
     }
 
+    /// Counts what passes to or from a server.
+    fn account(&self, direction: Direction, server: &Server, address: SocketAddr, message: &[u8]) {
+        let transport = server.place.transport;
+        self.servers.accounts.on_server(direction, &server.url, transport, self.local, address, message);
+    }
+
+    /// Counts what passes to or from anybody else; several datagrams of one size may be in one.
+    fn account_peer(&self, direction: Direction, remote: SocketAddr, datagrams: &[u8], size: usize) {
+        for datagram in datagrams.chunks(size.max(1)) {
+            self.servers.accounts.on_datagram(direction, self.local, remote, datagram);
+        }
+    }
+
     /// Hands the crate a datagram in the name of a stand-in.
     fn arrived(&self, stand_in: SocketAddr, datagram: Bytes) {
         if self.arrivals.try_send((stand_in, datagram)).is_err() {
@@ -147,11 +162,11 @@ impl Hub {
     }
 
     /// Ends a route; the crate is told when it asks again.
-    fn close(&self, stand_in: SocketAddr, reason: String) {
+    fn close(&self, stand_in: SocketAddr, failure: ServerFailure) {
         let mut routes = self.lock();
         let Some(route) = routes.get_mut(&stand_in) else { return };
         route.way = Way::Closed;
-        self.note(&route.server, Standing::Failed(reason));
+        self.note(&route.server, Standing::Failed(failure));
         if let Some(open) = route.talk.give_up() {
             self.refuse(stand_in, open);
         }
@@ -161,12 +176,12 @@ impl Hub {
         self.note(&server, Standing::Asking);
         let mut route = Route { server: server.clone(), talk: Talk::default(), way: Way::Closed, task: None };
         match (server.place.transport, &server.place.host) {
-            (Transport::Udp, Host::V4(_) | Host::V6(_)) => {
+            (ServerTransport::Udp, Host::V4(_) | Host::V6(_)) => {
                 if let Some(Ok(addresses)) = server.addresses().now_or_never() {
                     self.set_addresses(&mut route, addresses);
                 }
             }
-            (Transport::Udp, Host::Name(_)) => {
+            (ServerTransport::Udp, Host::Name(_)) => {
                 route.way = Way::Resolving;
                 let hub = Arc::downgrade(self);
                 route.task = Some(spawn(async move {
@@ -176,7 +191,7 @@ impl Hub {
                     }
                 }));
             }
-            (Transport::Tcp | Transport::Tls, _) => self.open(&mut route, stand_in, None),
+            (ServerTransport::Tcp | ServerTransport::Tls, _) => self.open(&mut route, stand_in, None),
         }
         route
     }
@@ -195,8 +210,8 @@ impl Hub {
         addresses.retain(|address| address.is_ipv4() == v4);
         if addresses.is_empty() {
             route.way = Way::Closed;
-            let reason = DialError::Family(if v4 { "IPv4" } else { "IPv6" }).to_string();
-            self.note(&route.server, Standing::Failed(reason));
+            let failure = failure(&DialError::Family(if v4 { "IPv4" } else { "IPv6" }));
+            self.note(&route.server, Standing::Failed(failure));
         } else {
             route.way = Way::Udp(Datagrams { addresses, sent: 0 });
         }
@@ -205,7 +220,7 @@ impl Hub {
     async fn resolved(&self, stand_in: SocketAddr, found: Result<Vec<SocketAddr>, String>) {
         let addresses = match found {
             Ok(addresses) => addresses,
-            Err(reason) => return self.close(stand_in, DialError::Name(reason).to_string()),
+            Err(reason) => return self.close(stand_in, failure(&DialError::Name(reason))),
         };
         if let Some(route) = self.lock().get_mut(&stand_in) {
             self.set_addresses(route, addresses);
@@ -215,12 +230,12 @@ impl Hub {
 
     /// Sends the open question, to wherever the route leads now.
     async fn ask_again(&self, stand_in: SocketAddr) {
-        let (question, to) = {
+        let (server, question, to) = {
             let mut routes = self.lock();
             let Some(route) = routes.get_mut(&stand_in) else { return };
             let Some(question) = route.talk.open().map(<[u8]>::to_vec) else { return };
             match &route.way {
-                Way::Udp(datagrams) => (question, datagrams.address()),
+                Way::Udp(datagrams) => (route.server.clone(), question, datagrams.address()),
                 Way::Stream(outgoing) => return outgoing.put(&question, self.servers.sound()),
                 Way::Resolving => return,
                 Way::Closed => {
@@ -231,10 +246,10 @@ impl Hub {
                 }
             }
         };
-        if let Some(to) = to
-            && let Err(error) = self.socket.send_to(&question, to).await
-        {
-            self.close(stand_in, format!("it cannot be reached ({error})"));
+        let Some(to) = to else { return };
+        self.account(Direction::Sent, &server, to, &question);
+        if let Err(error) = self.socket.send_to(&question, to).await {
+            self.close(stand_in, failure(&DialError::Unreachable(error.to_string())));
         }
     }
 
@@ -344,13 +359,13 @@ impl Hub {
         }
     }
 
-    /// The stand-in of the server that a datagram by UDP is from. Two URLs may lead to one address: an
+    /// The server that a datagram by UDP is from. Two URLs may lead to one address: an
     /// answer belongs to whoever asked, the rest to the relay.
-    fn stand_in_of(&self, from: SocketAddr, datagram: &[u8]) -> Option<SocketAddr> {
+    fn from_server(&self, from: SocketAddr, datagram: &[u8]) -> Option<(SocketAddr, Arc<Server>)> {
         let routes = self.lock();
         let ours = routes.iter().filter(|(_, route)| route.knows_address(from));
         let rank = |route: &Route| (route.talk.knows(datagram), route.server.place.service == Service::Turn);
-        ours.max_by_key(|(_, route)| rank(route)).map(|(stand_in, _)| *stand_in)
+        ours.max_by_key(|(_, route)| rank(route)).map(|(stand_in, route)| (*stand_in, route.server.clone()))
     }
 
     /// An address that answers is the one to stay with.
@@ -368,7 +383,7 @@ impl Hub {
         let answered = self.lock().get(&stand_in).is_some_and(|route| route.talk.is_answered());
         // Later ones are lost, as on the way.
         if !answered {
-            self.close(stand_in, format!("it cannot be reached ({error})"));
+            self.close(stand_in, failure(&DialError::Unreachable(error.to_string())));
         }
     }
 
@@ -421,18 +436,18 @@ impl Drive {
     async fn run(self) {
         let mut waits = AGAIN.iter();
         loop {
-            let (reason, hopeless) = match self.open().await {
-                Ok(stream) => (self.carry(stream).await, false),
-                Err(error) => (error.to_string(), matches!(error, DialError::Family(_) | DialError::Tls(_))),
+            let (failure, hopeless) = match self.open().await {
+                Ok((stream, peer)) => (self.carry(stream, peer).await, false),
+                Err(error) => (failure(&error), matches!(error, DialError::Family(_) | DialError::Tls(_))),
             };
             let Some(hub) = self.hub.upgrade() else { return };
             if let Some(relayed) = hub.talk(self.stand_in, Talk::relayed).flatten() {
-                hub.servers.lost(&self.server, relayed, &reason);
-                return hub.close(self.stand_in, reason);
+                hub.servers.lost(&self.server, relayed, &failure.text);
+                return hub.close(self.stand_in, failure);
             }
             let again = waits.next().filter(|_| !hopeless);
-            let Some(wait) = again else { return hub.close(self.stand_in, reason) };
-            tracing::debug!(url = self.server.url, reason, "a stream is opened again");
+            let Some(wait) = again else { return hub.close(self.stand_in, failure) };
+            tracing::debug!(url = self.server.url, failure.text, "a stream is opened again");
             drop(hub);
             sleep(*wait).await;
             let Some(hub) = self.hub.upgrade() else { return };
@@ -440,53 +455,69 @@ impl Drive {
         }
     }
 
-    async fn open(&self) -> Result<Box<dyn Stream>, DialError> {
+    /// A stream, and who is at its other end.
+    async fn open(&self) -> Result<(Box<dyn Stream>, SocketAddr), DialError> {
         let Some((dialer, from)) = self.hub.upgrade().map(|hub| (hub.servers.dialer.clone(), hub.local.ip()))
         else {
             return Err(DialError::Silent);
         };
         let place = &self.server.place;
-        let connecting = async {
-            match self.other {
-                Some(other) => dialer.connect_to(vec![other], Some(from)).await,
-                None => {
-                    let addresses = self.server.addresses().await.map_err(DialError::Name)?;
-                    dialer.connect_to(addresses, Some(from)).await
-                }
-            }
+        let (host, port) = match self.other {
+            Some(other) => (Host::from(other.ip()), other.port()),
+            None => (place.host.clone(), place.port),
         };
-        let tcp = timeout(CONNECT, connecting).await.unwrap_or(Err(DialError::Silent))?;
+        let connecting = timeout(CONNECT, dialer.connect(&host, port, Some(from)));
+        let tcp = connecting.await.unwrap_or(Err(DialError::Silent))?;
         keep_short(&tcp);
+        let peer = tcp.peer_addr().unwrap_or(self.stand_in);
         let security = match place.transport {
-            Transport::Udp | Transport::Tcp => Security::Plain,
-            Transport::Tls => Security::Tls,
+            ServerTransport::Udp | ServerTransport::Tcp => Security::Plain,
+            ServerTransport::Tls => Security::Tls,
         };
-        let securing = dialer.secure(security, &place.host, tcp);
-        let silent = || Err(DialError::Tls("it takes the connection and says nothing".to_owned()));
-        timeout(HANDSHAKE, securing).await.unwrap_or_else(|_| silent())
+        let securing = timeout(HANDSHAKE, dialer.secure(security, &place.host, tcp));
+        let silent = |_| Err(DialError::Tls("it takes the connection and says nothing".to_owned()));
+        Ok((securing.await.unwrap_or_else(silent)?, peer))
     }
 
     /// Carries until the stream ends; says why it did.
-    async fn carry(&self, stream: Box<dyn Stream>) -> String {
-        let deliver = |message: Bytes| {
-            if let Some(hub) = self.hub.upgrade() {
+    async fn carry(&self, stream: Box<dyn Stream>, peer: SocketAddr) -> ServerFailure {
+        let pass = |direction, message: Bytes| {
+            let Some(hub) = self.hub.upgrade() else { return };
+            hub.account(direction, &self.server, peer, &message);
+            if direction == Direction::Received {
                 hub.streamed(self.stand_in, message);
             }
         };
-        let carrying = carry(stream, &self.outgoing, deliver);
+        let carrying = carry(stream, &self.outgoing, pass);
         tokio::pin!(carrying);
-        tokio::select! {
-            ended = &mut carrying => return ended.to_string(),
-            () = sleep(FIRST_ANSWER) => {}
-        }
-        let hub = self.hub.upgrade();
-        let silent =
-            hub.and_then(|hub| hub.talk(self.stand_in, |talk| (!talk.is_answered()).then(|| talk.silence())));
-        match silent.flatten() {
-            Some(reason) => format!("it takes the connection, but {reason}"),
-            None => carrying.await.to_string(),
+        let silence = tokio::select! {
+            ended = &mut carrying => return broken(&ended),
+            () = sleep(FIRST_ANSWER) => self.hub.upgrade().and_then(|hub| {
+                hub.talk(self.stand_in, |talk| (!talk.is_answered()).then(|| talk.silence())).flatten()
+            }),
+        };
+        match silence {
+            Some(ServerFailure { step, text }) => {
+                ServerFailure { step, text: format!("it takes the connection, but {text}") }
+            }
+            None => broken(&carrying.await),
         }
     }
+}
+
+fn broken(ended: &Ended) -> ServerFailure {
+    ServerFailure { step: FailedStep::Refused, text: ended.to_string() }
+}
+
+fn failure(error: &DialError) -> ServerFailure {
+    let step = match error {
+        DialError::Name(_) => FailedStep::Dns,
+        DialError::Family(_) | DialError::Refused | DialError::Unreachable(_) | DialError::Silent => {
+            FailedStep::Connect
+        }
+        DialError::Tls(_) => FailedStep::Tls,
+    };
+    ServerFailure { step, text: error.to_string() }
 }
 
 impl Routes {
@@ -503,7 +534,13 @@ impl Routes {
         let from = meta.addr;
         // Several datagrams of one size in one: media, which is nobody's answer.
         let one = &datagram[..meta.stride.max(1).min(datagram.len())];
-        let Some(stand_in) = self.hub.stand_in_of(from, one) else { return true };
+        let Some((stand_in, server)) = self.hub.from_server(from, one) else {
+            self.hub.account_peer(Direction::Received, from, datagram, meta.stride);
+            return true;
+        };
+        for datagram in datagram.chunks(meta.stride.max(1)) {
+            self.hub.account(Direction::Received, &server, from, datagram);
+        }
         let pass = self.hub.hear(stand_in, one);
         if pass {
             self.hub.answers(stand_in, from);
@@ -522,7 +559,14 @@ impl AsyncUdpSocket for Routes {
         let stand_in = transmit.destination;
         let len = transmit.contents.len();
         let server = match self.hub.servers.behind(stand_in) {
-            Behind::Itself => return self.hub.socket.poll_send(cx, transmit),
+            Behind::Itself => {
+                let sent = ready!(self.hub.socket.poll_send(cx, transmit));
+                if sent.is_ok() {
+                    let size = transmit.segment_size.unwrap_or(len);
+                    self.hub.account_peer(Direction::Sent, stand_in, transmit.contents, size);
+                }
+                return Poll::Ready(sent);
+            }
             Behind::Nobody => return Poll::Ready(Ok(len)),
             Behind::Server(server) => server,
         };
@@ -535,8 +579,9 @@ impl AsyncUdpSocket for Routes {
                 segment_size: None,
                 src_ip: transmit.src_ip,
             };
-            if let Err(error) = ready!(self.hub.socket.poll_send(cx, &one)) {
-                self.hub.unsent(stand_in, &error);
+            match ready!(self.hub.socket.poll_send(cx, &one)) {
+                Ok(_) => self.hub.account(Direction::Sent, &server, destination, datagram),
+                Err(error) => self.hub.unsent(stand_in, &error),
             }
         }
         Poll::Ready(Ok(len))

@@ -19,6 +19,8 @@ use super::codecs;
 use crate::clock;
 use crate::dial::{Dialer, names};
 use crate::rtc::engine::{Event, EventSender};
+use crate::rtc::stats::{FailedStep, ServerFailure, ServerTransport};
+use crate::rtc::stun::SharedAccounts;
 use crate::server_url::Host;
 
 /// URLs that one connection uses in its life. A server that names ever new ones is not followed.
@@ -42,28 +44,6 @@ const REVIEW: Duration = Duration::from_millis(250);
 /// After so many looks, a server that has not answered does not work: 4 s.
 const REVIEWS: usize = 16;
 
-/// How a server is spoken to; the cheapest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Transport {
-    /// Datagrams.
-    Udp,
-    /// A stream.
-    Tcp,
-    /// A stream inside of TLS.
-    Tls,
-}
-
-impl Transport {
-    /// As W3C `RTCIceServerTransportProtocol` writes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-            Self::Tls => "tls",
-        }
-    }
-}
-
 /// What is asked of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Service {
@@ -78,8 +58,8 @@ pub enum Service {
 pub struct Place {
     /// For what.
     pub service: Service,
-    /// How.
-    pub transport: Transport,
+    /// How; the cheapest comes first in their order.
+    pub transport: ServerTransport,
     /// Where.
     pub host: Host,
     /// Where there.
@@ -93,11 +73,11 @@ impl Place {
         // Not in the RFC, but often written.
         let parsed = Url::parse_url(url.strip_suffix("?transport=udp").unwrap_or(url)).map_err(|_| NONE)?;
         let (service, transport) = match (parsed.scheme, parsed.proto) {
-            (SchemeType::Stun, _) => (Service::Stun, Transport::Udp),
-            (SchemeType::Turn, ProtoType::Udp) => (Service::Turn, Transport::Udp),
-            (SchemeType::Turn, ProtoType::Tcp) => (Service::Turn, Transport::Tcp),
+            (SchemeType::Stun, _) => (Service::Stun, ServerTransport::Udp),
+            (SchemeType::Turn, ProtoType::Udp) => (Service::Turn, ServerTransport::Udp),
+            (SchemeType::Turn, ProtoType::Tcp) => (Service::Turn, ServerTransport::Tcp),
             (SchemeType::Turns, ProtoType::Tcp) if !url.ends_with("?transport=udp") => {
-                (Service::Turn, Transport::Tls)
+                (Service::Turn, ServerTransport::Tls)
             }
             (SchemeType::Turns, _) => return Err("it asks for TURN over DTLS, which is not supported"),
             (SchemeType::Stuns, _) => {
@@ -124,8 +104,19 @@ pub enum Standing {
     Asking,
     /// It answered as it should.
     Works,
-    /// It did not; the clause "it …".
-    Failed(String),
+    /// It did not; the text is the clause "it …".
+    Failed(ServerFailure),
+}
+
+impl Standing {
+    /// Failed at `step`.
+    pub fn failed(step: FailedStep, text: impl Into<String>) -> Self {
+        Self::Failed(ServerFailure { step, text: text.into() })
+    }
+
+    fn silent() -> Self {
+        Self::failed(FailedStep::Silent, "it does not answer")
+    }
 }
 
 /// Who is behind an address that the crate sends to.
@@ -173,15 +164,17 @@ impl Trial {
     /// `None` while it is open.
     fn verdict(&self, overdue: bool) -> Option<Standing> {
         let mut failed = None;
-        for standing in self.standings.values() {
+        for (local, standing) in &self.standings {
             match standing {
                 Standing::Works => return Some(Standing::Works),
                 Standing::Asking if !overdue => return None,
                 Standing::Asking => {}
+                // One's own addresses lead to nobody else; what happened there tells least.
+                Standing::Failed(_) if failed.is_some() && local.ip().is_loopback() => {}
                 Standing::Failed(_) => failed = Some(standing.clone()),
             }
         }
-        Some(failed.unwrap_or_else(|| Standing::Failed("it does not answer".to_owned())))
+        Some(failed.unwrap_or_else(Standing::silent))
     }
 }
 
@@ -213,6 +206,8 @@ impl Server {
 pub struct Servers {
     /// How streams are opened.
     pub dialer: Dialer,
+    /// Told of all that passes.
+    pub accounts: SharedAccounts,
     events: EventSender,
     table: Mutex<Table>,
     sound: AtomicU8,
@@ -225,9 +220,10 @@ struct Table {
 }
 
 impl Servers {
-    /// None yet. Problems go to `events`.
-    pub fn new(dialer: Dialer, events: EventSender) -> Arc<Self> {
-        Arc::new(Self { dialer, events, table: Mutex::default(), sound: AtomicU8::new(codecs::OPUS) })
+    /// None yet. Problems go to `events`, what passes to `accounts`.
+    pub fn new(dialer: Dialer, events: EventSender, accounts: SharedAccounts) -> Arc<Self> {
+        let (table, sound) = (Mutex::default(), AtomicU8::new(codecs::OPUS));
+        Arc::new(Self { dialer, accounts, events, table, sound })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -245,7 +241,11 @@ impl Servers {
                         Service::Stun => format!("stun:{}:{}", known.name(), known.place.port),
                         Service::Turn => format!("turn:{}:{}?transport=udp", known.name(), known.place.port),
                     }),
-                    Err(reason) => self.tell(url, reason),
+                    Err(reason) => {
+                        let failure = ServerFailure { step: FailedStep::Url, text: reason.to_owned() };
+                        self.accounts.on_failure(url, ServerTransport::default(), failure);
+                        self.tell(url, reason);
+                    }
                 }
             }
             if !urls.is_empty() {
@@ -284,6 +284,7 @@ impl Servers {
             resolved: tokio::sync::Mutex::default(),
             trial: Mutex::default(),
         });
+        self.accounts.server(&known.url, known.place.transport);
         table.servers.push(known.clone());
         Ok(known)
     }
@@ -348,6 +349,9 @@ impl Servers {
     /// Notes how a server does from the socket at `local`; tells a problem once no socket has
     /// anything to hope for.
     pub fn note(self: &Arc<Self>, server: &Arc<Server>, local: SocketAddr, standing: Standing) {
+        if let Standing::Failed(failure) = &standing {
+            self.accounts.on_failure(&server.url, server.place.transport, failure.clone());
+        }
         let mut trial = server.trial();
         if standing == Standing::Works {
             trial.settled = true;
@@ -381,10 +385,11 @@ impl Servers {
         let mut trial = server.trial();
         let Some(verdict) = trial.verdict(overdue) else { return false };
         trial.judging = false;
-        if let Standing::Failed(reason) = verdict
+        if let Standing::Failed(failure) = verdict
             && !std::mem::replace(&mut trial.settled, true)
         {
-            self.tell(&server.url, &reason);
+            self.tell(&server.url, &failure.text);
+            self.accounts.on_failure(&server.url, server.place.transport, failure);
         }
         true
     }
@@ -417,7 +422,7 @@ mod tests {
 
     fn servers() -> (Arc<Servers>, mpsc::Receiver<Event>) {
         let (events, receiver) = EventSender::channel();
-        (Servers::new(Dialer::default(), events), receiver)
+        (Servers::new(Dialer::default(), events, SharedAccounts::default()), receiver)
     }
 
     fn problems(receiver: &mut mpsc::Receiver<Event>) -> Vec<String> {
@@ -480,7 +485,7 @@ mod tests {
         for address in addresses {
             let Behind::Server(server) = servers.behind(address) else { panic!("no server") };
             assert_eq!(server.url, "turns:[2001:db8::1]:443");
-            assert_eq!(server.place.transport, Transport::Tls);
+            assert_eq!(server.place.transport, ServerTransport::Tls);
         }
         let behind = |text: &str| servers.behind(text.parse().unwrap());
         assert!(matches!(behind("240.0.0.9:1"), Behind::Nobody));
@@ -493,14 +498,15 @@ mod tests {
     fn a_server_that_works_from_one_socket_is_no_problem() {
         let mut trial = Trial::default();
         let at = |n: u8| SocketAddr::from(([127, 0, 0, n], 1));
-        trial.standings.insert(at(1), Standing::Failed("it has no IPv6 address".into()));
+        let failed = Standing::failed(FailedStep::Connect, "it has no IPv6 address");
+        trial.standings.insert(at(1), failed.clone());
         trial.standings.insert(at(2), Standing::Asking);
         assert_eq!(trial.verdict(false), None);
-        assert_eq!(trial.verdict(true), Some(Standing::Failed("it has no IPv6 address".into())));
+        assert_eq!(trial.verdict(true), Some(failed));
         trial.standings.insert(at(2), Standing::Works);
         assert_eq!(trial.verdict(false), Some(Standing::Works));
         trial.standings = HashMap::from([(at(1), Standing::Asking)]);
-        assert_eq!(trial.verdict(true), Some(Standing::Failed("it does not answer".into())));
+        assert_eq!(trial.verdict(true), Some(Standing::silent()));
     }
 
     proptest! {

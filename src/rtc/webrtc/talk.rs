@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use super::servers::Standing;
-use crate::rtc::turn_stream::message::{Class, Message, Method, TransactionId};
+use crate::rtc::stats::{FailedStep, ServerFailure};
+use crate::rtc::stun::message::{Class, Message, Method, TransactionId};
 
 /// Questions that are remembered; the oldest is forgotten. A connection asks for one allocation,
 /// and then for a permission and a channel for each candidate of the other side.
@@ -60,7 +61,7 @@ impl Talk {
         if self.questions.len() >= MOST_QUESTIONS {
             self.questions.pop_front();
         }
-        self.questions.push_back(Question { id: message.id, signed: message.is_signed() });
+        self.questions.push_back(Question { id: message.id, signed: message.username().is_some() });
         if matches!(message.method, Method::Binding | Method::Allocate) {
             self.open = Some((message.method, message.id, datagram.to_vec()));
         }
@@ -98,9 +99,10 @@ impl Talk {
         self.is_answered() && self.relayed.is_none() && !self.failed
     }
 
-    /// What a server is told to be that has said nothing useful.
-    pub fn silence(&self) -> &'static str {
-        if self.strays > 0 { "its answers belong to no question" } else { "it does not answer" }
+    /// What is wrong with a server that has said nothing useful.
+    pub fn silence(&self) -> ServerFailure {
+        let text = if self.strays > 0 { "its answers belong to no question" } else { "it does not answer" };
+        ServerFailure { step: FailedStep::Silent, text: text.to_owned() }
     }
 
     /// A datagram has come. `spare`: a cheaper way to a relay works already, this one is not needed.
@@ -121,7 +123,7 @@ impl Talk {
         let Some(question) = self.questions.iter().find(|question| question.id == message.id).copied() else {
             self.strays += 1;
             let odd = self.strays >= STRAYS && self.answers == 0;
-            return (Heard::Ignore, odd.then(|| Standing::Failed(self.silence().to_owned())));
+            return (Heard::Ignore, odd.then(|| Standing::Failed(self.silence())));
         };
         self.answers += 1;
         let open = self.open.take_if(|(_, id, _)| *id == message.id);
@@ -132,8 +134,17 @@ impl Talk {
             },
             (Method::Allocate, Class::Success) => self.hear_allocation(&message, question, spare),
             (Method::Allocate, Class::Error) => self.hear_refusal(&message, question, open, spare),
-            (Method::Binding, _) => (Heard::Pass, Some(Standing::Failed(in_words(&message)))),
-            (Method::Other | Method::Allocate, _) => (Heard::Pass, None),
+            (Method::Binding, _) => (Heard::Pass, Some(refused(in_words(&message)))),
+            (
+                Method::Allocate
+                | Method::Refresh
+                | Method::Send
+                | Method::Data
+                | Method::CreatePermission
+                | Method::ChannelBind
+                | Method::Other,
+                _,
+            ) => (Heard::Pass, None),
         }
     }
 
@@ -165,7 +176,7 @@ impl Talk {
         open: Option<(Method, TransactionId, Vec<u8>)>,
         spare: bool,
     ) -> (Heard, Option<Standing>) {
-        let failed = |reason: &str| (Heard::Pass, Some(Standing::Failed(reason.to_owned())));
+        let failed = |reason: &str| (Heard::Pass, Some(refused(reason)));
         match (message.error().0, question.signed) {
             (401, false) if spare => (Heard::Refuse(message.method, message.id), Some(Standing::Works)),
             (401, false) if message.is_challenge() => (Heard::Pass, None),
@@ -179,9 +190,13 @@ impl Talk {
                 _ => refuse(message, "it only sends us on to another server (300)"),
             },
             (300, true) => failed("it only sends us on to another server (300)"),
-            _ => (Heard::Pass, Some(Standing::Failed(in_words(message)))),
+            _ => (Heard::Pass, Some(refused(in_words(message)))),
         }
     }
+}
+
+fn refused(reason: impl Into<String>) -> Standing {
+    Standing::failed(FailedStep::Refused, reason)
 }
 
 fn is_usable(address: SocketAddr) -> bool {
@@ -189,7 +204,7 @@ fn is_usable(address: SocketAddr) -> bool {
 }
 
 fn refuse(message: &Message<'_>, reason: &str) -> (Heard, Option<Standing>) {
-    (Heard::Refuse(message.method, message.id), Some(Standing::Failed(reason.to_owned())))
+    (Heard::Refuse(message.method, message.id), Some(refused(reason)))
 }
 
 /// An error response, as a clause.
