@@ -14,8 +14,8 @@ pub mod config;
 #[cfg(feature = "gui")]
 pub mod desktop;
 pub mod diagnosis;
-pub mod doctor;
 pub mod dial;
+pub mod doctor;
 pub mod engine;
 pub mod headless;
 pub mod link;
