@@ -16,10 +16,10 @@ use signaling_protocol::IceServer;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::dial::Trust;
 use crate::engine::command::DeviceChoice;
 use crate::engine::parts::{AudioChoice, SinkChoice, VideoChoice};
 use crate::server_url::ServerUrl;
-use crate::signaling::Trust;
 
 /// What to test.
 #[derive(Clone, Debug)]
