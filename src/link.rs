@@ -262,6 +262,22 @@ mod tests {
     }
 
     #[test]
+    fn the_server_s_page_of_a_link_says_whether_there_is_tls() {
+        // As the page writes it: host with port, path, `tls`, fragment (signaling-server/src/page.rs).
+        for (page, server) in [
+            ("10.0.0.7:7880/r/abc?tls=0", "ws://10.0.0.7:7880/"),
+            ("10.0.0.7:7880/r/abc?tls=1", "wss://10.0.0.7:7880/"),
+            ("call.example/r/abc?tls=1", "wss://call.example:443/"),
+            ("call.example:8080/r/abc?tls=0", "ws://call.example:8080/"),
+        ] {
+            let opened = link(&format!("sightline://{page}#{SECRET}"));
+            assert_eq!(opened.server.to_string(), server);
+            assert_eq!(opened.room.as_str(), "abc");
+            assert!(opened.secret.is_some(), "the fragment comes after it");
+        }
+    }
+
+    #[test]
     fn what_sticks_to_a_pasted_link_is_taken_off() {
         let plain = link(&format!("http://10.0.0.7:7000/r/abc#{SECRET}"));
         for around in ["  @\n", "\"@\"", "“@”.", "<@>", "(@),", "\u{200b}@\u{feff}", "'@'!"] {

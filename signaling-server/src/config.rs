@@ -3,13 +3,17 @@
 use std::{
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
-    path::PathBuf,
+    path::Path,
     sync::Arc,
+    time::Duration,
 };
 
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-
-use crate::{hub::Limits, ice::TurnSecret, secret::Secret};
+use crate::{
+    hub::Limits,
+    ice::{self, TurnSecret, TurnUrl},
+    secret::Secret,
+    tls::{Certificate, TlsError},
+};
 
 /// The usual port of STUN and TURN (RFC 8656, section 4.1).
 pub const TURN_PORT: u16 = 3478;
@@ -24,6 +28,8 @@ pub struct Config {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// STUN and TURN; `None` for none.
     pub turn: Option<TurnConfig>,
+    /// TURN servers of others, which participants are told instead of this one.
+    pub external: Option<External>,
     /// Signs tokens. One that is kept lets sessions outlive the process.
     pub secret: Secret,
     /// How much the server takes on.
@@ -51,6 +57,19 @@ pub struct TurnConfig {
     pub relay_ports: RangeInclusive<u16>,
     /// Shared with whoever hands out credentials; `None`: derived from [`Config::secret`].
     pub secret: Option<TurnSecret>,
+    /// How long credentials open new allocations.
+    pub lifetime: Duration,
+}
+
+/// TURN servers that somebody else runs, such as coturn with `use-auth-secret`.
+#[derive(Clone, Debug)]
+pub struct External {
+    /// Where they are.
+    pub urls: Vec<TurnUrl>,
+    /// What they share with this server.
+    pub secret: TurnSecret,
+    /// How long credentials open new allocations.
+    pub lifetime: Duration,
 }
 
 /// What to do when a port is in use.
@@ -69,6 +88,7 @@ impl Config {
         Self {
             tls: None,
             turn: Some(TurnConfig::beside(listen)),
+            external: None,
             secret: Secret::random(),
             limits: Limits::default(),
             sockets_per_address: 64,
@@ -88,59 +108,12 @@ impl TurnConfig {
             public_ip: None,
             relay_ports: RELAY_PORTS,
             secret: None,
+            lifetime: ice::LIFETIME,
         }
     }
 }
 
-/// Why a certificate can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// The certificate chain can't be read.
-    #[error("the certificate {path}: {error}")]
-    Certificate {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        error: rustls_pki_types::pem::Error,
-    },
-    /// There is no certificate in the file.
-    #[error("{path} has no certificate in it (PEM is expected)")]
-    NoCertificate {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// The key can't be read.
-    #[error("the key {path}: {error}")]
-    Key {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        error: rustls_pki_types::pem::Error,
-    },
-    /// They do not fit.
-    #[error("the certificate and its key can't be used: {0}")]
-    Mismatch(#[from] rustls::Error),
-}
-
-/// Reads a certificate chain and its key, both PEM.
-pub fn read_tls(
-    cert: &std::path::Path,
-    key: &std::path::Path,
-) -> Result<Arc<rustls::ServerConfig>, TlsError> {
-    let certificate = |error| TlsError::Certificate { path: cert.to_owned(), error };
-    let chain = CertificateDer::pem_file_iter(cert).map_err(certificate)?;
-    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(certificate)?;
-    if chain.is_empty() {
-        return Err(TlsError::NoCertificate { path: cert.to_owned() });
-    }
-    let key =
-        PrivateKeyDer::from_pem_file(key).map_err(|error| TlsError::Key { path: key.to_owned(), error })?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    // RFC 7301 and RFC 7443. Which of the two is spoken, the first byte tells.
-    config.alpn_protocols = vec![b"http/1.1".to_vec(), b"stun.turn".to_vec()];
-    Ok(Arc::new(config))
+/// Reads a certificate chain and its key, both PEM, once; [`Certificate`] can read them again.
+pub fn read_tls(cert: &Path, key: &Path) -> Result<Arc<rustls::ServerConfig>, TlsError> {
+    Ok(Certificate::read(cert, key)?.config())
 }

@@ -9,10 +9,9 @@ use hyper::{
     upgrade::OnUpgrade,
 };
 use signaling_protocol::{RoomId, SUBPROTOCOL};
-use std::net::IpAddr;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::page;
+use crate::{ice::split_authority, page};
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -25,9 +24,18 @@ pub enum Asked {
         answer: Response<Full<Bytes>>,
         /// The connection, once the answer is out.
         upgrade: OnUpgrade,
-        /// The address in the `Host` header, where it is one.
-        host: Option<IpAddr>,
+        /// Where the client believes to be; `None` if it does not say, or came through a proxy.
+        host: Option<HostHeader>,
     },
+}
+
+/// What the `Host` header says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostHeader {
+    /// A name or an address, as it stands in a URL.
+    pub host: String,
+    /// The port, where it is not the usual one.
+    pub port: Option<u16>,
 }
 
 /// Answers one request.
@@ -36,7 +44,7 @@ pub fn answer(mut request: Request<Incoming>) -> Asked {
     if is_websocket(request.headers()) {
         return match (path.as_str(), handshake(request.method(), request.headers())) {
             ("/" | "/ws", Ok(answer)) => {
-                let host = host_address(request.headers());
+                let host = host(request.headers());
                 Asked::WebSocket { answer, upgrade: hyper::upgrade::on(&mut request), host }
             }
             ("/" | "/ws", Err(Rejected(status, why))) => Asked::Answer(text(status, why)),
@@ -104,14 +112,17 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
     matches!((origin, host), (Some((_, site)), Some(host)) if site.eq_ignore_ascii_case(host))
 }
 
-/// The `Host` header, where it is an address and not a name.
-fn host_address(headers: &HeaderMap) -> Option<IpAddr> {
-    let host = headers.get(header::HOST)?.to_str().ok()?;
-    if let Ok(with_port) = host.parse::<std::net::SocketAddr>() {
-        return Some(with_port.ip());
+/// The `Host` header. What a proxy writes there need not lead to this server for anything but HTTP.
+fn host(headers: &HeaderMap) -> Option<HostHeader> {
+    if PROXIED.iter().any(|name| headers.contains_key(*name)) {
+        return None;
     }
-    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+    let (host, port) = split_authority(headers.get(header::HOST)?.to_str().ok()?, 0)?;
+    Some(HostHeader { host, port: Some(port.ok()?).filter(|port| *port > 0) })
 }
+
+/// What proxies add to a request (RFC 7239, RFC 9110 section 7.6.3, and common use).
+const PROXIED: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
 
 fn html(body: &'static str) -> Response<Full<Bytes>> {
     respond(StatusCode::OK, "text/html; charset=utf-8", body)
@@ -159,12 +170,18 @@ mod tests {
     }
 
     #[test]
-    fn the_host_header_gives_an_address_only_where_it_is_one() {
-        let host = |text: &'static str| host_address(&headers(&[("host", text)]));
-        assert_eq!(host("192.0.2.7:7880"), "192.0.2.7".parse().ok());
-        assert_eq!(host("192.0.2.7"), "192.0.2.7".parse().ok());
-        assert_eq!(host("[2001:db8::1]:7880"), "2001:db8::1".parse().ok());
-        assert_eq!(host("[2001:db8::1]"), "2001:db8::1".parse().ok());
-        assert_eq!(host("example.org:7880"), None);
+    fn the_host_header_is_believed_where_it_makes_sense_and_no_proxy_wrote_it() {
+        let host = |text: &'static str| {
+            host(&headers(&[("host", text)])).map(|HostHeader { host, port }| (host, port))
+        };
+        assert_eq!(host("192.0.2.7:7880"), Some(("192.0.2.7".into(), Some(7880))));
+        assert_eq!(host("[2001:db8::1]"), Some(("[2001:db8::1]".into(), None)));
+        assert_eq!(host("Call.Example"), Some(("call.example".into(), None)));
+        for nonsense in ["", ":80", "x:y", "x y", "x/y", "[::1", "x?y", "x:99999"] {
+            assert_eq!(host(nonsense), None, "{nonsense}");
+        }
+        for proxy in ["x-forwarded-for", "forwarded", "via", "x-real-ip"] {
+            assert_eq!(super::host(&headers(&[("host", "call.example"), (proxy, "x")])), None);
+        }
     }
 }

@@ -22,10 +22,10 @@ use signaling_protocol::{
 
 use crate::{
     bucket::{Buckets, Rate},
-    ice::{self, IceServers},
+    ice::{self, IceServers, Reached},
     room::Room,
     secret::{Key, random_id},
-    session::{Arrival, Attachment, Place, Session, SocketId},
+    session::{Arrival, Attachment, Place, Session, SocketId, Told},
     ticket::{self, RoomTicket, Ticket},
 };
 
@@ -99,8 +99,8 @@ pub enum Input {
         socket: SocketId,
         /// Who is on the other side.
         from: IpAddr,
-        /// At which of our addresses.
-        reached: IpAddr,
+        /// How it reached us.
+        reached: Reached,
     },
     /// A text frame.
     Text {
@@ -153,7 +153,7 @@ pub enum Effect {
 #[derive(Debug)]
 struct Socket {
     from: IpAddr,
-    reached: IpAddr,
+    reached: Reached,
     peer: Option<PeerId>,
     opened: Duration,
     heard: Duration,
@@ -211,7 +211,7 @@ impl Hub {
         self.sessions.len()
     }
 
-    fn connected(&mut self, socket: SocketId, from: IpAddr, reached: IpAddr, now: Duration) {
+    fn connected(&mut self, socket: SocketId, from: IpAddr, reached: Reached, now: Duration) {
         let strangers = self.sockets.values().filter(|s| s.peer.is_none()).count();
         self.sockets.insert(
             socket,
@@ -481,6 +481,10 @@ impl Hub {
         for peer in acks {
             self.send(&peer, &ServerMessage::Ack, now);
         }
+        let all: Vec<PeerId> = self.sessions.keys().cloned().collect();
+        for peer in all {
+            self.renew_ice_servers(&peer, now);
+        }
     }
 
     fn drain(&mut self) {
@@ -508,13 +512,43 @@ impl Hub {
         })
     }
 
-    fn ice_servers(&self, peer: &PeerId, now: Duration) -> Vec<IceServer> {
-        let socket = self.sessions.get(peer).and_then(Session::socket).and_then(|s| self.sockets.get(&s));
+    /// The relays for a participant, with new credentials.
+    fn ice_servers(&mut self, peer: &PeerId, now: Duration) -> Vec<IceServer> {
+        let Some(session) = self.sessions.get_mut(peer) else { return Vec::new() };
+        let socket = session.socket().and_then(|socket| self.sockets.get(&socket));
         match (&self.ice, socket) {
-            (Some(ice), Some(socket)) => ice.for_peer(peer, socket.reached, now),
-            // Without a socket there is no address to tell; the client asks after its resume.
+            (Some(ice), Some(socket)) => {
+                session.told = Some(Told { at: now, reached: socket.reached.clone() });
+                ice.for_peer(peer, &socket.reached, now)
+            }
+            // Without a socket there is no address to tell; its resume brings it.
             (None, _) | (_, None) => Vec::new(),
         }
+    }
+
+    /// When a participant should ask for new ones, if it has heard nothing by then.
+    fn refresh_after(&self) -> Duration {
+        self.ice.as_ref().map_or(ice::LIFETIME, IceServers::refresh_after)
+    }
+
+    /// Tells a participant its relays again when the credentials get old, when it has come back
+    /// another way, or to another process.
+    fn renew_ice_servers(&mut self, peer: &PeerId, now: Duration) {
+        if self.ice.is_none() || !self.needs_ice_servers(peer, now) {
+            return;
+        }
+        let refresh_s = self.refresh_after().as_secs();
+        let message = ServerMessage::TurnServers { ice_servers: self.ice_servers(peer, now), refresh_s };
+        self.send(peer, &message, now);
+    }
+
+    fn needs_ice_servers(&self, peer: &PeerId, now: Duration) -> bool {
+        let Some(session) = self.sessions.get(peer) else { return false };
+        let socket = session.socket().and_then(|socket| self.sockets.get(&socket));
+        let Some(socket) = socket.filter(|_| session.place != Place::Nowhere) else { return false };
+        session.told.as_ref().is_none_or(|told| {
+            told.reached != socket.reached || now.saturating_sub(told.at) >= self.refresh_after()
+        })
     }
 }
 

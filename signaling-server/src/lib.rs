@@ -23,9 +23,10 @@ mod server;
 pub mod session;
 mod socket;
 pub mod ticket;
+pub mod tls;
 pub mod turn;
 
-pub use config::{Config, TurnConfig, WhenInUse};
+pub use config::{Config, External, TurnConfig, WhenInUse};
 pub use tokio_util::sync::CancellationToken;
 
 use std::net::IpAddr;
@@ -61,8 +62,12 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: CancellationTo
     if let Some(turn) = config.turn {
         let turn = TurnConfig { http: Some(address), tls: config.tls.clone(), ..turn };
         let started = turn::start(&turn, &config.secret, clock, stopping.clone()).await?;
-        ice = Some(IceServers::new(started.secret.clone(), started.address.port(), told_ip(&turn)));
+        let (secret, reach) = (started.secret.clone(), started.reach.clone());
+        ice = Some(IceServers::own(secret, turn.lifetime, reach, told_ip(&turn)));
         relay = Some(started);
+    }
+    if let Some(External { urls, secret, lifetime }) = config.external {
+        ice = Some(IceServers::others(secret, lifetime, urls));
     }
     let hub = Hub::new(config.secret.key("resume"), ice, config.limits, clock.now());
     let services = Services {

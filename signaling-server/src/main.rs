@@ -5,15 +5,17 @@ use std::{
     ops::RangeInclusive,
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use sightline_server::{
-    CancellationToken, Config, TurnConfig, WhenInUse, config,
-    ice::TurnSecret,
+    CancellationToken, Config, External, TurnConfig, WhenInUse,
+    ice::{self, TurnSecret, TurnUrl},
     run,
     secret::Secret,
+    tls::Certificate,
     turn::{policy, relay_address_towards},
 };
 use tokio::net::TcpListener;
@@ -24,11 +26,13 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, Parser)]
 #[command(name = "sightline-server", version, after_help = AFTER_HELP)]
 struct Flags {
-    /// Where to listen for HTTP and WebSocket (TCP)
+    /// Where to listen for HTTP and WebSocket (TCP). TURN over TCP, and over TLS with a certificate,
+    /// is on the same port
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:7880")]
     listen: String,
 
-    /// Certificate chain, PEM; turns TLS on (needs --tls-key)
+    /// Certificate chain, PEM; turns TLS on (needs --tls-key). Both files are read again when they
+    /// change, and on SIGHUP
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
 
@@ -36,10 +40,12 @@ struct Flags {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 
-    /// Where to listen for STUN and TURN (UDP) [default: the host of --listen, port 3478, or any
-    /// free port if that one is in use]
+    /// Where to listen for STUN and TURN: UDP and TCP, and TLS with a certificate. Can be repeated,
+    /// for ports that strict networks let through, such as 443 and 80; otherwise the next UDP port
+    /// answers STUN too [default: the host of --listen, port 3478, or any free port if that one is
+    /// in use]
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "no_turn")]
-    turn_listen: Option<String>,
+    turn_listen: Vec<String>,
 
     /// The address at which the internet reaches this computer, if it is not one of its own
     /// [default: each participant is told the address over which it came]
@@ -56,6 +62,16 @@ struct Flags {
     #[arg(long, value_name = "SECRET")]
     turn_secret: Option<String>,
 
+    /// How long TURN credentials open new relay addresses; new ones are sent after three quarters
+    #[arg(long, value_name = "SECONDS", default_value_t = LIFETIME_S, value_parser = clap::value_parser!(u64).range(1..=31 * 86_400))]
+    turn_lifetime: u64,
+
+    /// A TURN server to tell participants of instead of this one, such as
+    /// turn:turn.example.org:3478?transport=udp; can be repeated. Needs the secret that it has
+    /// (--turn-secret)
+    #[arg(long, value_name = "URL", conflicts_with_all = ["turn_listen", "no_turn"])]
+    external_turn: Vec<TurnUrl>,
+
     /// No STUN and TURN
     #[arg(long)]
     no_turn: bool,
@@ -66,9 +82,15 @@ struct Flags {
     state_dir: Option<PathBuf>,
 }
 
+const LIFETIME_S: u64 = ice::LIFETIME.as_secs();
+
+/// How often the files of the certificate are looked at.
+const CERTIFICATE_EVERY: Duration = Duration::from_secs(60);
+
 const AFTER_HELP: &str = "\
 Without a certificate the server speaks plain HTTP: right for this computer and its own network, and
-behind a proxy that adds TLS. On the internet use --tls-cert and --tls-key.
+behind a proxy that adds TLS. On the internet use --tls-cert and --tls-key. With --listen 0.0.0.0:443
+one port is enough for networks that let nothing else out: pages, rooms, and TURN over TLS share it.
 
 The relay decides by the server's own address to whom it relays: on a private or loopback
 address, to private and public addresses; on a public one (or with a public --public-ip), to public
@@ -104,7 +126,12 @@ fn main() -> ExitCode {
 
 fn start(flags: Flags) -> Result<()> {
     let listen = resolve("--listen", &flags.listen)?;
-    let config = configure(&flags, listen)?;
+    let certificate = match (&flags.tls_cert, &flags.tls_key) {
+        (Some(cert), Some(key)) => Some(Certificate::read(cert, key)?),
+        _ => None,
+    };
+    let mut config = configure(&flags, listen)?;
+    config.tls = certificate.as_ref().map(Certificate::config);
     let runtime = tokio::runtime::Runtime::new().context("the runtime could not start")?;
     runtime.block_on(async {
         let listener = TcpListener::bind(listen).await.with_context(|| cannot_listen(listen))?;
@@ -117,6 +144,9 @@ fn start(flags: Flags) -> Result<()> {
             tracing::info!("Going down; participants are told to come back.");
             asked.cancel();
         });
+        if let Some(certificate) = certificate {
+            tokio::spawn(keep_up(certificate));
+        }
         run(listener, config, shutdown).await?;
         Ok(())
     })
@@ -129,31 +159,39 @@ fn cannot_listen(address: SocketAddr) -> String {
 }
 
 fn configure(flags: &Flags, listen: SocketAddr) -> Result<Config> {
-    let tls = match (&flags.tls_cert, &flags.tls_key) {
-        (Some(cert), Some(key)) => Some(config::read_tls(cert, key)?),
-        _ => None,
-    };
     let folder = match &flags.state_dir {
         Some(folder) => folder.clone(),
         None => state_folder().context("there is no home folder to keep the secret in; use --state-dir")?,
     };
-    let mut config = Config { tls, secret: Secret::kept_in(&folder)?, ..Config::lan(listen) };
+    let mut config = Config { secret: Secret::kept_in(&folder)?, ..Config::lan(listen) };
     if flags.no_turn {
         config.turn = None;
         return Ok(config);
     }
-    let mut turn = TurnConfig::beside(listen);
-    if let Some(text) = &flags.turn_listen {
-        turn.listen = resolve("--turn-listen", text)?;
-        turn.when_in_use = WhenInUse::Fail;
-    }
+    let lifetime = Duration::from_secs(flags.turn_lifetime);
     let secret = flags.turn_secret.clone().or_else(|| std::env::var("SIGHTLINE_TURN_SECRET").ok());
     if secret.as_deref().is_some_and(|secret| secret.trim().len() < 8) {
         bail!("the secret of the TURN credentials is too short: at least 8 characters, please");
     }
+    let secret = secret.map(TurnSecret::new);
+    if !flags.external_turn.is_empty() {
+        let secret = secret.context(
+            "--external-turn needs the secret of that TURN server: --turn-secret, or the variable \
+             SIGHTLINE_TURN_SECRET",
+        )?;
+        config.turn = None;
+        config.external = Some(External { urls: flags.external_turn.clone(), secret, lifetime });
+        return Ok(config);
+    }
+    let mut turn = TurnConfig { lifetime, secret, ..TurnConfig::beside(listen) };
+    let mut addresses = flags.turn_listen.iter().map(|text| resolve("--turn-listen", text));
+    if let Some(first) = addresses.next() {
+        turn.listen = first?;
+        turn.also = addresses.collect::<Result<_>>()?;
+        turn.when_in_use = WhenInUse::Fail;
+    }
     turn.public_ip = flags.public_ip;
     turn.relay_ports = flags.relay_ports.clone();
-    turn.secret = secret.map(TurnSecret::new);
     config.turn = Some(turn);
     Ok(config)
 }
@@ -200,6 +238,34 @@ fn announce(address: SocketAddr, config: &Config) {
              Use --tls-cert and --tls-key, or a proxy."
         );
     }
+}
+
+/// Takes up a renewed certificate.
+async fn keep_up(certificate: Certificate) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(CERTIFICATE_EVERY) => {}
+            () = asked_to_reload() => {}
+        }
+        match certificate.reload() {
+            Ok(true) => tracing::info!("The certificate was read again."),
+            Ok(false) => {}
+            Err(error) => tracing::warn!("The certificate stays as it was: {error}."),
+        }
+    }
+}
+
+/// Waits for SIGHUP.
+async fn asked_to_reload() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut hangup) = signal(SignalKind::hangup()) {
+            hangup.recv().await;
+            return;
+        }
+    }
+    std::future::pending().await
 }
 
 /// Waits for Ctrl+C or SIGTERM.

@@ -1,7 +1,8 @@
 //! The few pages that a browser sees.
 //!
 //! Static: nothing of the request is in them. The secret of a link is in its fragment, which no
-//! server receives; the script in the page hands it to the application.
+//! server receives; the script in the page hands it to the application, and says whether the server
+//! has TLS, which the application could only guess from its name.
 
 use std::sync::LazyLock;
 
@@ -9,7 +10,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 
 const SCRIPT: &str = "\
-const link = 'sightline://' + location.host + location.pathname + location.hash;
+const tls = location.protocol == 'https:' ? '?tls=1' : '?tls=0';
+const link = 'sightline://' + location.host + location.pathname + tls + location.hash;
 const open = document.getElementById('open');
 open.href = link;
 location.href = link;
@@ -82,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_page_of_a_call_opens_the_application_with_the_fragment() {
-        assert!(call().contains("'sightline://' + location.host + location.pathname + location.hash"));
+        assert!(call().contains("'sightline://' + location.host + location.pathname + tls + location.hash"));
         assert!(call().contains(&format!("<script>{SCRIPT}</script>")), "the hash is of this very text");
     }
 

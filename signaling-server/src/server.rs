@@ -31,8 +31,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     clock::Clock,
     door::{HANDSHAKE_WITHIN, Place, Places, Wants, accept, handshake, network},
-    http::{self, Asked},
+    http::{self, Asked, HostHeader},
     hub::{Effect, Hub, Input},
+    ice::{Door, Reached},
     session::SocketId,
     socket::{OUTBOX, Outgoing, Socket},
     turn::{self, stream},
@@ -59,8 +60,8 @@ pub enum Mail {
         socket: SocketId,
         /// Who is on the other side.
         from: IpAddr,
-        /// At which of our addresses.
-        reached: IpAddr,
+        /// How it reached us.
+        reached: Reached,
         /// How to reach its task.
         line: Line,
     },
@@ -189,7 +190,7 @@ async fn connection(house: Arc<House>, stream: TcpStream, from: SocketAddr, plac
         upgraded = open(&house, stream, from) => upgraded,
         () = house.shutdown.cancelled() => None,
     };
-    let Some((stream, host)) = upgraded else { return };
+    let Some(Opened { stream, tls, host }) = upgraded else { return };
     let number = house.numbers.fetch_add(1, Ordering::Relaxed);
     let (outbox, from_hub) = mpsc::channel(OUTBOX);
     let too_slow = CancellationToken::new();
@@ -197,7 +198,7 @@ async fn connection(house: Arc<House>, stream: TcpStream, from: SocketAddr, plac
     let connected = Mail::Connected {
         socket: number,
         from: network(from.ip()),
-        reached: host.unwrap_or(reached.ip()).to_canonical(),
+        reached: how_reached(reached, tls, host),
         line,
     };
     if house.mail.send(connected).await.is_err() {
@@ -208,15 +209,31 @@ async fn connection(house: Arc<House>, stream: TcpStream, from: SocketAddr, plac
     drop(place);
 }
 
+/// A WebSocket's connection.
+struct Opened {
+    stream: Upgraded,
+    tls: bool,
+    host: Option<HostHeader>,
+}
+
+/// What a participant can be told about where this server is.
+fn how_reached(at: SocketAddr, tls: bool, header: Option<HostHeader>) -> Reached {
+    let host = |header: &HostHeader| header.host.trim_matches(['[', ']']).parse().ok();
+    let ip = header.as_ref().and_then(host).unwrap_or(at.ip()).to_canonical();
+    let usual = if tls { 443 } else { 80 };
+    let door = header.map(|HostHeader { host, port }| Door { host, port: port.unwrap_or(usual), tls });
+    Reached { ip, door }
+}
+
 /// Serves a connection up to where it is a WebSocket; `None` if it wanted something else.
-async fn open(house: &House, stream: TcpStream, from: SocketAddr) -> Option<(Upgraded, Option<IpAddr>)> {
+async fn open(house: &House, stream: TcpStream, from: SocketAddr) -> Option<Opened> {
     match (Wants::of(&stream).await?, &house.tls) {
         (Wants::Turn, _) => {
             stream::prepare(&stream);
             relay(house, stream, from).await;
             None
         }
-        (Wants::Http, None) => answer(stream).await,
+        (Wants::Http, None) => answer(stream, false).await,
         (Wants::Http, Some(_)) => {
             refuse_plain(stream).await;
             None
@@ -230,7 +247,7 @@ async fn open(house: &House, stream: TcpStream, from: SocketAddr) -> Option<(Upg
                     relay(house, stream, from).await;
                     None
                 }
-                Wants::Http => answer(stream).await,
+                Wants::Http => answer(stream, true).await,
                 Wants::Tls => None,
             }
         }
@@ -264,7 +281,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Answers the one request of a connection.
-async fn answer<S>(stream: S) -> Option<(Upgraded, Option<IpAddr>)>
+async fn answer<S>(stream: S, tls: bool) -> Option<Opened>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -287,5 +304,5 @@ where
         return None;
     }
     let (upgrade, host) = lock(&upgrade).take()?;
-    Some((upgrade.await.ok()?, host))
+    Some(Opened { stream: upgrade.await.ok()?, tls, host })
 }

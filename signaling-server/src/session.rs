@@ -7,6 +7,8 @@ use std::{collections::VecDeque, time::Duration};
 
 use signaling_protocol::{Envelope, MediaState, Message, PeerId, RoomId, ServerMessage};
 
+use crate::ice::Reached;
+
 /// Unacknowledged messages kept for a resume. With more the session can't be resumed and ends.
 pub const MAX_UNACKED: usize = 256;
 
@@ -60,6 +62,15 @@ pub enum Arrival {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overflow;
 
+/// What a participant was last told about relays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// When.
+    pub at: Duration,
+    /// How it had reached the server.
+    pub reached: Reached,
+}
+
 /// One participant.
 #[derive(Debug)]
 pub struct Session {
@@ -76,6 +87,8 @@ pub struct Session {
     /// Tells this session's tokens from those of another one; `None` until a token of a session
     /// from before a restart has been seen.
     pub serial: Option<String>,
+    /// What it was last told about relays.
+    pub told: Option<Told>,
     /// Known only from a token of the time before a restart, and not attached since.
     pub fresh: bool,
     sent: u64,
@@ -96,6 +109,7 @@ impl Session {
             place: Place::Nowhere,
             attachment: Attachment::Socket(socket),
             serial: Some(serial),
+            told: None,
             fresh: false,
             sent: 0,
             unacked: VecDeque::new(),

@@ -3,6 +3,7 @@
 mod common;
 
 use std::{
+    ffi::OsStr,
     io::{BufRead, BufReader},
     net::{SocketAddr, TcpListener},
     path::Path,
@@ -22,16 +23,21 @@ struct Program(Child);
 
 impl Program {
     fn start(address: SocketAddr, state: &Path) -> Self {
+        Self::with(address, state, "http", &[])
+    }
+
+    fn with(address: SocketAddr, state: &Path, scheme: &str, flags: &[&OsStr]) -> Self {
         let mut child = command()
             .args(["--listen", &address.to_string(), "--turn-listen", "127.0.0.1:0", "--state-dir"])
             .arg(state)
+            .args(flags)
             .env("RUST_LOG", "info")
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
         let log = child.stderr.take().expect("piped");
         let mut lines = BufReader::new(log).lines().map_while(Result::ok);
-        let connect = format!("http://{address}/");
+        let connect = format!("{scheme}://{address}/");
         assert!(lines.any(|line| line.contains(&connect)), "the log says where to connect");
         assert!(lines.any(|line| line.contains("The relay works")), "the log says that the relay works");
         // Somebody has to read on, or the program would wait for it.
@@ -97,7 +103,10 @@ async fn a_call_survives_a_killed_server_without_a_knock() {
 
     let mut bob = come_back(address, &bob).await;
     assert_eq!(bob.next().await, M::PeerAway { peer: ada.peer.clone() });
+    assert!(matches!(bob.next().await, M::TurnServers { .. }), "the relay is another one now");
     let mut ada = come_back(address, &ada).await;
+    assert_eq!(ada.next().await, M::PeerBack { peer: bob.peer.clone() });
+    assert!(matches!(ada.next().await, M::TurnServers { .. }));
     assert_eq!(bob.next().await, M::PeerBack { peer: ada.peer.clone() });
     ada.sig(&bob.peer, json!("restart")).await;
     assert_eq!(bob.next().await, M::Sig { from: ada.peer.clone(), signal: json!("restart") });
@@ -164,6 +173,96 @@ fn a_certificate_that_is_none_is_named() {
     assert!(code == Some(1) && text.contains("/nowhere/x.pem"), "{text}");
 }
 
+/// What the server shows to who connects with TLS now.
+async fn certificate(address: SocketAddr) -> Vec<u8> {
+    let seen = std::sync::Arc::new(Seen(std::sync::Mutex::default()));
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("of ring")
+        .dangerous()
+        .with_custom_certificate_verifier(seen.clone())
+        .with_no_client_auth();
+    let name = rustls_pki_types::ServerName::try_from("localhost").expect("a name");
+    let stream = tokio::net::TcpStream::connect(address).await.expect("the server listens");
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(client));
+    connector.connect(name, stream).await.ok();
+    let seen = seen.0.lock().expect("nobody panicked").clone();
+    assert!(!seen.is_empty(), "there was a handshake");
+    seen
+}
+
+/// Looks at a certificate and goes no further.
+#[derive(Debug)]
+struct Seen(std::sync::Mutex<Vec<u8>>);
+
+impl rustls::client::danger::ServerCertVerifier for Seen {
+    fn verify_server_cert(
+        &self,
+        certificate: &rustls_pki_types::CertificateDer<'_>,
+        _: &[rustls_pki_types::CertificateDer<'_>],
+        _: &rustls_pki_types::ServerName<'_>,
+        _: &[u8],
+        _: rustls_pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        *self.0.lock().expect("nobody panicked") = certificate.to_vec();
+        Err(rustls::Error::General("seen".into()))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &rustls_pki_types::CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("not asked".into()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &rustls_pki_types::CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("not asked".into()))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_renewed_certificate_is_taken_up_on_sighup() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let renew = || {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        std::fs::write(&cert, made.cert.pem()).expect("written");
+        std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+    };
+    renew();
+    let address = free_address();
+    let program = Program::with(
+        address,
+        folder.path(),
+        "https",
+        &["--tls-cert".as_ref(), cert.as_os_str(), "--tls-key".as_ref(), key.as_os_str()],
+    );
+    let old = certificate(address).await;
+    renew();
+    let hup = || Command::new("kill").args(["-HUP", &program.0.id().to_string()]).status().expect("it runs");
+    let renewed = async {
+        // The clock of the file system may be coarse.
+        while certificate(address).await == old {
+            renew();
+            hup();
+        }
+    };
+    tokio::time::timeout(common::PATIENCE, renewed).await.expect("the new one is shown");
+}
+
 #[test]
 fn wrong_flags_end_with_2_and_a_reason() {
     for (arguments, about) in [
@@ -172,6 +271,9 @@ fn wrong_flags_end_with_2_and_a_reason() {
         (&["--public-ip", "example.org"], "--public-ip"),
         (&["--tls-cert", "x"], "--tls-key"),
         (&["--turn-listen", "127.0.0.1:1", "--no-turn"], "--no-turn"),
+        (&["--turn-lifetime", "0"], "--turn-lifetime"),
+        (&["--external-turn", "coturn.example"], "begins with turn:"),
+        (&["--external-turn", "turn:x", "--turn-listen", "127.0.0.1:1"], "--external-turn"),
         (&["--nonsense"], "--nonsense"),
     ] {
         let (code, text) = failing(arguments);
@@ -179,6 +281,8 @@ fn wrong_flags_end_with_2_and_a_reason() {
     }
     let (code, text) = failing(&["--listen", "nowhere"]);
     assert!(code == Some(1) && text.contains("HOST:PORT"), "{text}");
+    let (code, text) = failing(&["--external-turn", "turn:coturn.example", "--listen", "127.0.0.1:0"]);
+    assert!(code == Some(1) && text.contains("--turn-secret"), "{text}");
     let (code, text) = failing(&["--turn-secret", "short", "--listen", "127.0.0.1:0"]);
     assert!(code == Some(1) && text.contains("too short"), "{text}");
 }

@@ -4,15 +4,15 @@ mod common;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use common::{PATIENCE, Server};
+use common::{Client as Participant, PATIENCE, Server};
 use rustls_pki_types::ServerName;
 use sightline_server::{
     ice::TurnSecret,
     turn::client::{Client, ClientError, Via},
 };
-use signaling_protocol::ServerMessage;
+use signaling_protocol::{IceServer, ServerMessage};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
     time::timeout,
 };
@@ -64,6 +64,26 @@ impl Secured {
     fn via(&self, address: SocketAddr) -> Via {
         Via::Tls(address, self.client.clone(), ServerName::try_from("localhost").expect("a name"))
     }
+}
+
+/// Everything that a participant is told about relays, and how to get there.
+async fn told<S: AsyncRead + AsyncWrite + Unpin>(
+    mut participant: Participant<S>,
+    room: &str,
+) -> Vec<IceServer> {
+    participant.hello("Ada").await;
+    match participant.open(room).await {
+        ServerMessage::RoomJoined { ice_servers, .. } => ice_servers,
+        other => panic!("{other:?} instead of room.joined"),
+    }
+}
+
+/// Scheme, transport and port of a URL on this computer.
+fn parts(url: &str) -> (String, String, u16) {
+    let (scheme, rest) = url.split_once(':').expect("a scheme");
+    let (authority, transport) = rest.split_once("?transport=").unwrap_or((rest, "udp"));
+    let (_, port) = authority.rsplit_once(':').expect("a port");
+    (scheme.to_owned(), transport.to_owned(), port.parse().expect("a number"))
 }
 
 fn credentials() -> (String, String) {
@@ -129,6 +149,79 @@ async fn a_relay_over_tls_is_on_its_own_port_and_on_that_of_https() {
     let mut answer = String::new();
     timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("an end").expect("text");
     assert!(answer.contains("400") && answer.contains("https://"), "{answer}");
+}
+
+#[tokio::test]
+async fn every_way_that_a_participant_is_told_works() {
+    let secured = secured(rustls::ALL_VERSIONS).await;
+    let at = secured.server.address;
+    let connector = tokio_rustls::TlsConnector::from(secured.client.clone());
+    let name = ServerName::try_from("localhost").expect("a name");
+    let stream = TcpStream::connect(at).await.expect("the server listens");
+    let stream = connector.connect(name, stream).await.expect("a TLS session");
+    let servers = told(Participant::over(stream, &format!("localhost:{}", at.port())).await, "north").await;
+    assert!(servers[1].urls.contains(&format!("turns:localhost:{}?transport=tcp", at.port())), "{servers:?}");
+
+    let plain = plain().await;
+    let told_plain = told(Participant::connect(plain.address).await, "north").await;
+    for server in servers.into_iter().chain(told_plain) {
+        for url in &server.urls {
+            let (scheme, transport, port) = parts(url);
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            let via = match (scheme.as_str(), transport.as_str()) {
+                ("stun" | "turn", "udp") => Via::Udp(address),
+                ("turn", "tcp") => Via::Tcp(address),
+                ("turns", "tcp") => secured.via(address),
+                other => panic!("{other:?}"),
+            };
+            match (&server.username, &server.credential) {
+                (Some(user), Some(password)) => {
+                    Client::allocate(via, user, password).await.unwrap_or_else(|e| panic!("{url}: {e}"));
+                }
+                _ => {
+                    Client::mapped_address(via).await.unwrap_or_else(|e| panic!("{url}: {e}"));
+                }
+            }
+        }
+        let transports: Vec<_> = server.urls.iter().map(|url| parts(url)).collect();
+        let has =
+            |scheme: &str, transport: &str| transports.iter().any(|(s, t, _)| s == scheme && t == transport);
+        assert!(has("stun", "udp") || has("turn", "udp") && has("turn", "tcp"), "{transports:?}");
+    }
+    // On the relay's own port as well, for who is told so behind a proxy.
+    let stream = TcpStream::connect(at).await.expect("the server listens");
+    let stream = connector.connect(ServerName::try_from("localhost").expect("a name"), stream).await;
+    let servers = told(Participant::over(stream.expect("a TLS session"), "localhost").await, "south").await;
+    let (_, _, port) = parts(&servers[0].urls[0]);
+    relays_both_ways(secured.via(SocketAddr::from(([127, 0, 0, 1], port)))).await;
+}
+
+#[tokio::test]
+async fn one_address_has_no_more_than_its_share_of_connections_to_the_relay() {
+    let server = plain().await;
+    let relay = server.turn().await;
+    let mut held = Vec::new();
+    for _ in 0..1000 {
+        held.push(TcpStream::connect(relay).await.expect("the system accepts"));
+    }
+    let closed = async {
+        let mut closed = 0;
+        for stream in &mut held[64..] {
+            let mut byte = [0];
+            // At the limit the connection is closed without an answer.
+            closed += usize::from(!matches!(stream.read(&mut byte).await, Ok(1..)));
+        }
+        closed
+    };
+    assert_eq!(timeout(PATIENCE, closed).await.expect("they are closed"), 1000 - 64);
+    drop(held);
+    let again = async {
+        let (user, password) = credentials();
+        while Client::allocate(Via::Tcp(relay), &user, &password).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, again).await.expect("there is a place again");
 }
 
 #[tokio::test]

@@ -167,6 +167,42 @@ async fn wrong_and_expired_credentials_are_refused() {
 }
 
 #[tokio::test]
+async fn a_username_that_has_run_out_keeps_its_relay_address_and_gets_no_other() {
+    let server = server().await;
+    let (relay, _, _) = relay(&server, "north").await;
+    let now = std::process::Command::new("date").arg("+%s").output().expect("the time");
+    let now: u64 = String::from_utf8_lossy(&now.stdout).trim().parse().expect("a number");
+    let (user, password) = credentials(now + 2, "ada");
+    let mut client = Client::allocate(relay, &user, &password).await.expect("an allocation");
+    let run_out = async {
+        while let Ok(mut another) = Client::allocate(relay, &user, &password).await {
+            another.release().await.expect("given back");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(common::PATIENCE, run_out).await.expect("credentials run out");
+    client.refresh().await.expect("the call goes on");
+    let peer = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    client.bind_channel(0x4000, peer.local_addr().expect("bound")).await.expect("the call goes on");
+    client.send_channel(0x4000, b"still here").await.expect("sent");
+    let mut packet = [0; 100];
+    let (length, _) =
+        timeout(common::PATIENCE, peer.recv_from(&mut packet)).await.expect("in time").expect("ok");
+    assert_eq!(&packet[..length], b"still here");
+}
+
+#[tokio::test]
+async fn stun_answers_on_two_ports() {
+    let server = server().await;
+    let (_participant, servers) = ice_servers(&server, "north").await;
+    let [first, second] = &servers[0].urls[..] else { panic!("{servers:?}") };
+    assert_ne!(first, second);
+    for url in [first, second] {
+        Client::mapped_address(address(url)).await.expect("an answer");
+    }
+}
+
+#[tokio::test]
 async fn nobody_takes_all_the_ports() {
     let server = server().await;
     let (relay, user, password) = relay(&server, "north").await;

@@ -8,7 +8,7 @@ use signaling_protocol::{
     ServerMessage,
 };
 
-use super::{Effect, Hub, close, ice, millis};
+use super::{Effect, Hub, close, millis};
 use crate::{
     room::{Refusal, Room},
     session::{Place, SocketId},
@@ -169,7 +169,7 @@ impl Hub {
             admission: found.admission,
             locked: found.locked,
             ice_servers: self.ice_servers(by.peer, by.now),
-            refresh_s: ice::REFRESH.as_secs(),
+            refresh_s: self.refresh_after().as_secs(),
         };
         self.reply(by.peer, &message, by.id, by.now);
     }
@@ -375,7 +375,7 @@ impl Hub {
         self.find(by, room)?;
         let message = ServerMessage::TurnServers {
             ice_servers: self.ice_servers(by.peer, by.now),
-            refresh_s: ice::REFRESH.as_secs(),
+            refresh_s: self.refresh_after().as_secs(),
         };
         self.reply(by.peer, &message, by.id, by.now);
         Ok(())

@@ -59,6 +59,7 @@ impl Hub {
         if was_away {
             self.tell_others(peer, &ServerMessage::PeerBack { peer: peer.clone() }, now);
         }
+        self.renew_ice_servers(peer, now);
     }
 
     /// After a restart, the others may not have come back yet.

@@ -7,7 +7,7 @@ use serde_json::json;
 use signaling_protocol::{Admission, DeclineReason, MediaState, ServerMessage as M};
 
 use super::*;
-use crate::secret::Secret;
+use crate::{ice::TurnSecret, secret::Secret, turn::Reach};
 
 const START: Duration = Duration::from_secs(1_000_000);
 
@@ -37,6 +37,26 @@ impl Scene {
         }
     }
 
+    /// With a relay whose credentials last for `lifetime`.
+    fn with_relay(lifetime: Duration) -> Self {
+        let mut scene = Self::new();
+        let reach = Reach { stun: vec![3478], udp: vec![3478], ..Reach::default() };
+        let ice = IceServers::own(TurnSecret::new("s"), lifetime, reach, None);
+        scene.hub = Hub::new(scene.key.clone(), Some(ice), Limits::default(), START);
+        scene
+    }
+
+    /// How often a socket was told of relays unasked, and the newest username.
+    fn told(&mut self, socket: SocketId) -> (usize, Option<String>) {
+        let mail = self.mail.entry(socket).or_default();
+        let told = mail.iter().filter_map(|message| match message {
+            M::TurnServers { ice_servers, .. } => ice_servers.last()?.username.clone(),
+            _ => None,
+        });
+        let told: Vec<_> = told.collect();
+        (told.len(), told.last().cloned())
+    }
+
     /// The process dies and another one starts with the same secret.
     fn restart(&mut self) {
         self.hub = Hub::new(self.key.clone(), None, Limits::default(), self.now);
@@ -63,8 +83,12 @@ impl Scene {
     }
 
     fn connect(&mut self, socket: SocketId) {
+        self.connect_to(socket, IpAddr::from([127, 0, 0, 1]));
+    }
+
+    fn connect_to(&mut self, socket: SocketId, ip: IpAddr) {
         let from = IpAddr::from([127, 0, 0, 1]);
-        self.input(Input::Connected { socket, from, reached: from });
+        self.input(Input::Connected { socket, from, reached: Reached { ip, door: None } });
     }
 
     fn say(&mut self, socket: SocketId, message: &ClientMessage) {
@@ -90,8 +114,12 @@ impl Scene {
     }
 
     fn resume(&mut self, old: SocketId, new: SocketId) {
+        self.resume_at(old, new, IpAddr::from([127, 0, 0, 1]));
+    }
+
+    fn resume_at(&mut self, old: SocketId, new: SocketId, ip: IpAddr) {
         let (peer, token) = self.peers[&old].clone();
-        self.connect(new);
+        self.connect_to(new, ip);
         self.peers.insert(new, (peer, token.clone()));
         let sent = self.sent.get(&old).copied().unwrap_or(0);
         self.sent.insert(new, sent);
@@ -254,6 +282,43 @@ fn a_restarted_server_believes_tokens_only_for_three_minutes() {
     scene.now += RESUME_WITHIN;
     scene.resume(1, 11);
     assert!(matches!(scene.take(11)[..], [M::Error { code: ErrorCode::ResumeExpired, .. }]));
+}
+
+#[test]
+fn new_credentials_come_after_three_quarters_of_the_life_of_the_old_ones() {
+    let mut scene = Scene::with_relay(Duration::from_secs(40));
+    scene.call();
+    let mut seen = Vec::new();
+    for _ in 0..9 {
+        scene.say(1, &ClientMessage::Ping);
+        scene.say(2, &ClientMessage::Ping);
+        scene.pass(Duration::from_secs(10));
+        seen.push(scene.told(1).0);
+    }
+    assert_eq!(seen, [0, 0, 1, 1, 1, 2, 2, 2, 3]);
+    let expiry = (START + Duration::from_secs(90 + 40)).as_secs();
+    assert!(scene.told(1).1.is_some_and(|user| user.starts_with(&expiry.to_string())));
+    assert_eq!(scene.told(2).0, 3);
+}
+
+#[test]
+fn who_comes_back_another_way_is_told_relays_anew() {
+    let mut scene = Scene::with_relay(Duration::from_secs(3600));
+    scene.call();
+    scene.input(Input::Gone { socket: 1 });
+    scene.resume(1, 3);
+    assert_eq!(scene.told(3).0, 0, "what it knows is still good");
+    scene.input(Input::Gone { socket: 3 });
+    scene.resume_at(3, 4, IpAddr::from([192, 168, 1, 5]));
+    assert_eq!(scene.told(4).0, 1);
+}
+
+#[test]
+fn who_is_in_no_room_is_told_of_no_relay() {
+    let mut scene = Scene::with_relay(Duration::from_secs(4));
+    scene.hello(1, "Ada");
+    scene.pass(Duration::from_secs(8));
+    assert_eq!(scene.told(1).0, 0);
 }
 
 #[test]

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Where RFC 8656 leaves a choice: SHA-1 integrity only (what time-limited credentials have),
-//! even ports but no reservation of the next one (508), no DONT-FRAGMENT (420), and a refresh needs
-//! credentials that have not run out.
+//! even ports but no reservation of the next one (508), no DONT-FRAGMENT (420). A username that has
+//! run out makes no new allocation, but keeps the one that it has made: a call may be longer than
+//! the life of its credentials.
 
 use std::{
     collections::HashMap,
@@ -283,13 +284,15 @@ impl Core {
             return Err(challenge(self, ErrorCode::STALE_NONCE));
         }
         let username = username.username().to_owned();
-        let Some((_, user)) = read_username(&username).filter(|(expiry, _)| *expiry > now) else {
+        let known = self.allocations.get(&client).filter(|allocation| allocation.username == username);
+        let keeps = message.method() != ALLOCATE && known.is_some_and(|known| known.until > now);
+        // The key of the allocation is the key of its username: no need to derive it again.
+        let known = known.map(|allocation| allocation.key.clone());
+        let Some((_, user)) = read_username(&username).filter(|(expiry, _)| keeps || *expiry > now) else {
             return Err(challenge(self, ErrorCode::UNAUTHORIZED));
         };
         let user = user.to_owned();
-        // The key of the allocation is the key of its username: no need to derive it again.
-        let known = self.allocations.get(&client).filter(|allocation| allocation.username == username);
-        let key = known.map(|allocation| allocation.key.clone()).unwrap_or_else(|| {
+        let key = known.unwrap_or_else(|| {
             let password = self.secret.password(&username);
             LongTermCredentials::new(username.clone(), password)
                 .to_key(REALM.to_owned())

@@ -108,6 +108,10 @@ impl Output {
         self.bytes.is_empty() && !self.flushing
     }
 
+    fn is_stalled(&self, now: Duration) -> bool {
+        !self.is_idle() && now.saturating_sub(self.moved) >= STALLED
+    }
+
     fn push(&mut self, bytes: &[u8], now: Duration) {
         if self.is_idle() {
             self.moved = now;
@@ -227,12 +231,44 @@ impl Connection<'_> {
     fn look_at_deadlines(&mut self) -> Result<(), End> {
         self.service.expire(&mut self.core);
         let now = self.service.clock().now();
-        if !self.output.is_idle() && now.saturating_sub(self.output.moved) >= STALLED {
+        if self.output.is_stalled(now) {
             return Err(End::Stalled);
         }
+        // Half a message, sent byte by byte, does not count.
         if self.core.is_empty() && now.saturating_sub(self.heard) >= IDLE {
             return Err(End::Idle);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_client_that_reads_nothing_is_given_up_and_one_that_reads_slowly_is_not() {
+        let mut output = Output::default();
+        assert!(!output.is_stalled(NOW + STALLED), "there is nothing to read");
+        output.push(&[0; 100], NOW);
+        assert!(!output.is_stalled(NOW + STALLED / 2));
+        output.push(&[0; 100], NOW + STALLED / 2);
+        assert!(output.is_stalled(NOW + STALLED), "more to read is no excuse");
+        output.sent(Went::Written(1), NOW + STALLED);
+        assert!(!output.is_stalled(NOW + STALLED));
+        assert_eq!(output.bytes[output.written..].len(), 199);
+    }
+
+    #[test]
+    fn what_was_written_is_flushed_before_more_is_written() {
+        let mut output = Output::default();
+        output.push(&[0; 100], NOW);
+        output.sent(Went::Written(100), NOW);
+        assert!(output.flushing && output.bytes.is_empty() && !output.is_idle());
+        assert!(output.is_stalled(NOW + STALLED), "TLS still has it");
+        output.sent(Went::Flushed, NOW);
+        assert!(output.is_idle());
     }
 }

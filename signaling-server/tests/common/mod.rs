@@ -10,6 +10,7 @@ use signaling_protocol::{
     Admission, ClientMessage, Envelope, MediaState, PeerId, RoomId, SUBPROTOCOL, ServerMessage,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
     time::timeout,
@@ -78,8 +79,8 @@ impl Server {
 }
 
 /// A participant.
-pub struct Client {
-    pub stream: WebSocketStream<TcpStream>,
+pub struct Client<S = TcpStream> {
+    pub stream: WebSocketStream<S>,
     pub peer: PeerId,
     pub token: String,
     pub sent: u64,
@@ -88,9 +89,16 @@ pub struct Client {
 
 impl Client {
     pub async fn connect(address: SocketAddr) -> Self {
-        let mut request = format!("ws://{address}/").into_client_request().expect("a URL");
-        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
         let stream = TcpStream::connect(address).await.expect("the server listens");
+        Self::over(stream, &address.to_string()).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    /// On a connection to the server that is known as `host`.
+    pub async fn over(stream: S, host: &str) -> Self {
+        let mut request = format!("ws://{host}/").into_client_request().expect("a URL");
+        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
         let (stream, _) = client_async(request, stream).await.expect("a WebSocket");
         let peer = PeerId::new("nobody").expect("valid");
         Self { stream, peer, token: String::new(), sent: 0, received: 0 }
