@@ -8,7 +8,9 @@ import signal
 import time
 
 from call import Call, Failed, Server, wait_for
-from lab import SERVER, Lab, ip, run
+from lab import Lab, ip
+from matrix import interface_without_route
+from speed import APART
 
 ROUND_TRIP = 20
 
@@ -76,7 +78,7 @@ def nothing_lost(scene):
 def unrelated_interface(programs, folder):
     """an interface that does not carry the call comes and goes: 0 pictures lost"""
     with Scene(programs, folder) as scene:
-        ip("a", "link add usb0 type veth peer name usb1", "link set usb0 up", "link set usb1 up", "addr add 10.9.9.1/24 dev usb0")
+        interface_without_route(scene.lab)
         time.sleep(3)
         ip("a", "link delete usb0")
         time.sleep(3)
@@ -184,9 +186,7 @@ def both_restart(programs, folder):
 
 def better_path(programs, folder):
     """a relayed call, then the direct path opens: taken without a gap"""
-    def block(lab):
-        lab.block("ip saddr { 198.51.100.0/24 } ip daddr { 192.0.2.0/24 } drop; ip saddr 192.0.2.0/24 ip daddr 198.51.100.0/24 drop")
-    with Scene(programs, folder, before=block) as scene:
+    with Scene(programs, folder, before=lambda lab: lab.block(APART)) as scene:
         if not scene.call.is_relayed():
             raise Failed("the call was direct although nothing can be")
         scene.lab.block("")
@@ -200,8 +200,9 @@ SCENARIOS = [unrelated_interface, second_uplink_comes, uplink_lost, wifi_to_ethe
 SHORT = [unrelated_interface, outage]
 
 
-def changes(tests, programs, folder, scenarios):
-    """The table; every scenario is a test."""
+def changes(tests, programs, folder, words=()):
+    """The table; every scenario is a test. Words choose scenarios."""
+    scenarios = [scenario for scenario in SCENARIOS if not words or scenario.__name__ in words]
     print(f"\nwhat a change leaves behind, at {ROUND_TRIP} ms round trip: gap in ms (and what it should be at most)")
     for number, scenario in enumerate(scenarios):
         what = " ".join(scenario.__doc__.split())

@@ -74,7 +74,9 @@ class Uplink:
 
     def __init__(self, lab, peer, number, nat):
         self.lab, self.peer, self.number, self.nat = lab, peer, number, nat
-        self.router = f"{peer}{number}"
+        # "behind a1": a second network behind the router of somebody else.
+        self.shared = nat.startswith("behind ")
+        self.router = nat.removeprefix("behind ") if self.shared else f"{peer}{number}"
         self.interface = INTERFACES[number]
         index = ord(peer) - ord("a") + 1
         self.wan = f"{PUBLIC[peer]}.{number}"
@@ -86,14 +88,19 @@ class Uplink:
 
     def build(self):
         v4, v6 = 4 in self.lab.families, 6 in self.lab.families
+        lan = f"lan-{self.peer}"
+        if not self.shared:
+            self.build_router(v4, v6)
+        ip(self.router, f"link add {lan} type veth peer name {self.interface} netns {self.peer}", f"link set {lan} up",
+           *[f"addr add {self.gateway}/28 dev {lan}"] * v4, *[f"addr add {self.gateway6}/64 dev {lan} nodad"] * v6)
+
+    def build_router(self, v4, v6):
         run("ip", "netns", "add", self.router)
-        # The routers forward; the far end of the link lies in the internet.
+        # The far end of the link lies in the internet.
         ip("", f"link set {self.router}.near netns {self.router} name wan",
            f"link set {self.router}.far netns net name {self.router}")
-        ip(self.router, "link set lo up", f"link add lan type veth peer name {self.interface} netns {self.peer}",
-           "link set lan up", "link set wan up",
-           *[f"addr add {self.gateway}/28 dev lan", f"addr add {self.wan}/32 dev wan", "route add default dev wan"] * v4,
-           *[f"addr add {self.gateway6}/64 dev lan nodad", "route add ::/0 dev wan"] * v6)
+        ip(self.router, "link set lo up", "link set wan up",
+           *[f"addr add {self.wan}/32 dev wan", "route add default dev wan"] * v4, *["route add ::/0 dev wan"] * v6)
         forward(self.router)
         ip("net", f"link set {self.router} up",
            *[f"route add {self.wan}/32 dev {self.router}"] * v4,
@@ -172,7 +179,7 @@ class Lab:
         for namespace in self.namespaces:
             run("ip", "netns", "add", namespace)
             ip(namespace, "link set lo up")
-        self.links = subprocess.Popen([self.programs / "examples/link", *(u.router for u in self.everything)],
+        self.links = subprocess.Popen([self.programs / "examples/link", *(u.router for u in self.everything if not u.shared)],
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if self.links.stdout.readline() != "ready\n":
             raise RuntimeError("the links could not be made")
@@ -198,7 +205,8 @@ class Lab:
     def round_trip(self, ms):
         """Sets the round trip between the peers; to the server it is half of it."""
         for uplink in self.everything:
-            uplink.link(delay=ms / 4)
+            if not uplink.shared:
+                uplink.link(delay=ms / 4)
 
     def block(self, rules):
         """Loads rules into the internet between all, after those of the last time are gone."""

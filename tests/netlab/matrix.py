@@ -2,7 +2,7 @@
 import time
 
 from call import Call, Failed, Server
-from lab import NATS, SERVER, Lab
+from lab import NATS, SERVER, Lab, ip
 
 # What the internet between them lets through to our relay, beside TLS on 443, which stays open.
 RELAYS = {
@@ -29,15 +29,21 @@ def relay_protocols(a, b, relay):
     return ways
 
 
-def cell(programs, folder, a, b, relay="udp", round_trip=20, families=(4,), more=()):
-    """One call; gives (path, ms) or raises Failed."""
-    with Lab(programs, {"a": [a], "b": [b]}, round_trip, families) as lab, Server(lab, folder / "server") as server:
+def cell(programs, folder, a, b, relay="udp", families=(4,), prepare=None, expected=None):
+    """One call at 20 ms round trip; gives (path, ms) or raises Failed."""
+    with Lab(programs, {"a": [a], "b": [b]}, 20, families) as lab, Server(lab, folder / "server") as server:
         lab.block(RELAYS[relay])
-        with Call(server, more=("--size", "320x180", *more)) as call:
+        if prepare:
+            prepare(lab)
+        with Call(server, more=("--size", "320x180")) as call:
             took = call.call()
             time.sleep(0.3)
             path, relayed = call.path(), call.is_relayed()
             call.hang_up()
+    if expected:
+        if path not in expected:
+            raise Failed(f"{path} in {took:.0f} ms instead of {' or '.join(expected)}")
+        return path, took
     if relayed != must_relay(a, b):
         raise Failed(f"{path} in {took:.0f} ms, but a relay was {'' if must_relay(a, b) else 'not '}needed")
     if relayed:
@@ -47,15 +53,49 @@ def cell(programs, folder, a, b, relay="udp", round_trip=20, families=(4,), more
     return path, took
 
 
-def matrix(tests, programs, folder, relays=("udp", "tcp", "tls"), nats=NATS, **more):
-    """The table; every cell is a test."""
+def matrix(tests, programs, folder, words=()):
+    """The table; every cell is a test. Words choose relays and NATs."""
+    nats = [nat for nat in NATS if nat in words] or NATS
+    relays = [relay for relay in RELAYS if relay in words] or RELAYS
     for relay in relays:
-        print(f"\nthe relay over {relay}; caller down, callee across; path and ms from call to first picture at the caller")
+        print(f"\nthe relay over {relay}; caller down, callee across; path, ms from call to first picture at the caller")
         print(f"{'':11}" + "".join(f"{b:>21}" for b in nats))
         for a in nats:
             print(f"{a:11}", end="", flush=True)
             for b in nats:
-                done = tests.try_out(f"{a} to {b}, relay over {relay}", lambda: cell(programs, folder, a, b, relay, **more))
+                done = tests.try_out(f"{a} to {b}, relay over {relay}", lambda: cell(programs, folder, a, b, relay))
                 text = f"{done[0]} {done[1]:.0f}" if done else "FAILED"
                 print(f"{text:>21}", end="", flush=True)
             print()
+
+
+def without_default_route(lab):
+    """As in a network without the internet: routes to what is near only."""
+    ip("a", "route del default", f"route add 203.0.113.0/24 via {lab.uplinks['a'][0].gateway}",
+       f"route add 192.168.0.0/16 via {lab.uplinks['a'][0].gateway}")
+
+
+def interface_without_route(lab):
+    """An interface with an address, and nothing behind it."""
+    ip("a", "link add usb0 type veth peer name usb1", "link set usb0 up", "link set usb1 up", "addr add 10.9.9.1/24 dev usb0")
+
+
+SPECIAL = {
+    "one router for both": dict(a="restricted", b="behind a1", expected=["host–host"]),
+    "one router for both, no default route at the caller": dict(
+        a="symmetric", b="behind a1", prepare=without_default_route, expected=["host–host"]),
+    "an interface that leads nowhere": dict(
+        a="restricted", b="restricted", prepare=interface_without_route, expected=["srflx–srflx", "srflx–prflx"]),
+    "IPv6 only, firewalls on both sides": dict(
+        a="restricted", b="restricted", families=(6,), expected=["host–host", "host–prflx", "prflx–host"]),
+    "both families, symmetric NATs on both sides": dict(
+        a="symmetric", b="symmetric", families=(4, 6), expected=["host–host", "host–prflx", "prflx–host"]),
+}
+
+
+def special(tests, programs, folder, _words=()):
+    """Cells beside the matrix."""
+    print("\nspecial networks; path, ms from call to first picture at the caller")
+    for name, how in SPECIAL.items():
+        done = tests.try_out(name, lambda: cell(programs, folder, **how))
+        print(f"  {name}: " + (f"{done[0]} {done[1]:.0f}" if done else "FAILED"), flush=True)
