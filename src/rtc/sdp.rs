@@ -1,7 +1,7 @@
 //! The few facts that we read from session descriptions as text (RFC 8866).
 //!
 //! Descriptions are made and understood by the engine; this module knows no grammar beyond "one
-//! attribute a line" and changes nothing but `a=setup`.
+//! attribute a line" and changes only `a=setup` and what candidates must not or need not say.
 
 /// The value of the first `a=NAME:` line.
 pub fn attribute<'a>(sdp: &'a str, name: &str) -> Option<&'a str> {
@@ -46,6 +46,24 @@ pub fn without_rtcp_candidates(sdp: &str) -> String {
             .is_some_and(|rest| rest.split(' ').nth(1).is_some_and(|id| id == "2"))
     };
     sdp.split_inclusive('\n').filter(|line| !of_rtcp(line)).collect()
+}
+
+/// The same description, or a single candidate, in which relayed candidates do not say which address
+/// lies behind the relay. RFC 8839 section 5.1 wants `raddr` for diagnostics only; whoever chose to be
+/// reached over relays alone did so to keep that address to himself.
+pub fn without_addresses_behind_relays(text: &str) -> String {
+    text.split_inclusive('\n').map(without_address_behind_relay).collect()
+}
+
+fn without_address_behind_relay(line: &str) -> String {
+    let of_relay = line.contains(" typ relay");
+    let Some((before, related)) = line.split_once(" raddr ").filter(|_| of_relay) else {
+        return line.to_owned();
+    };
+    // ADDRESS " rport " PORT, then perhaps more.
+    let port = related.split_once(" rport ").map_or("", |(_, port)| port);
+    let rest = port.find([' ', '\r', '\n']).map_or("", |end| &port[end..]);
+    format!("{before}{rest}")
 }
 
 /// Who opens the DTLS handshake (RFC 8842 section 5.2).
@@ -118,6 +136,17 @@ mod tests {
     fn the_role_is_changed_in_every_section_and_nothing_else() {
         let changed = Setup::Passive.write_into(SDP);
         assert_eq!(changed, SDP.replace("setup:active", "setup:passive"));
+    }
+
+    #[test]
+    fn a_relayed_candidate_does_not_say_who_is_behind_it() {
+        let sdp = "a=candidate:1 1 udp 9 192.0.2.1 5 typ srflx raddr 10.0.0.1 rport 7\r\n\
+            a=candidate:2 1 udp 2 192.0.2.9 5 typ relay raddr 192.0.2.1 rport 7 ufrag x\r\na=mid:0\r\n";
+        let expected = "a=candidate:1 1 udp 9 192.0.2.1 5 typ srflx raddr 10.0.0.1 rport 7\r\n\
+            a=candidate:2 1 udp 2 192.0.2.9 5 typ relay ufrag x\r\na=mid:0\r\n";
+        assert_eq!(without_addresses_behind_relays(sdp), expected);
+        let alone = "candidate:2 1 udp 2 192.0.2.9 5 typ relay raddr 192.0.2.1 rport 7";
+        assert_eq!(without_addresses_behind_relays(alone), "candidate:2 1 udp 2 192.0.2.9 5 typ relay");
     }
 
     #[test]

@@ -62,7 +62,8 @@ impl PeerConnectionEventHandler for Handler {
             return;
         }
         let Facts { mid, ufrag } = self.local.get();
-        self.events.send(Event::Candidate(Candidate { candidate: init.candidate, mid, ufrag }));
+        let candidate = sdp::without_addresses_behind_relays(&init.candidate);
+        self.events.send(Event::Candidate(Candidate { candidate, mid, ufrag }));
     }
 
     async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {

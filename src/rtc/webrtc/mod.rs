@@ -297,6 +297,7 @@ impl Connection for CrateConnection {
 
     async fn local_description(&self) -> Option<String> {
         let sdp = sdp::without_rtcp_candidates(&self.pc.local_description().await?.sdp);
+        let sdp = sdp::without_addresses_behind_relays(&sdp);
         let role = self.settled().role;
         // The crate answers `active` whatever was settled before, and the other side would have to
         // refuse the change of roles (RFC 8842 section 5.5).
