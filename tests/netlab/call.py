@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lab import SECOND, SERVER, SERVER6, inside, run
+from lab import COTURN, SERVER, SERVER6, STUN, inside, run
 
 PATIENCE = 40
 
@@ -30,54 +30,78 @@ def certificate(folder):
     """A certificate for the addresses of the server; its own authority."""
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
         "-days", "2", "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-subj", "/CN=netlab",
-        "-addext", f"subjectAltName=IP:{SERVER},IP:{SECOND},IP:{SERVER6}",
+        "-addext", f"subjectAltName=IP:{SERVER},IP:{COTURN},IP:{SERVER6}",
         "-addext", "basicConstraints=critical,CA:FALSE")
 
 
-class Server:
-    """`sightline-server` in the lab. Over TLS on 443, or in the clear on port 80, to be listened to."""
+SECRET = "a secret of the lab"
 
-    def __init__(self, lab, folder, tls=True, more=()):
-        self.lab, self.folder, self.more = lab, Path(folder), list(more)
-        host = SERVER if 4 in lab.families else f"[{SERVER6}]"
-        self.tls, self.url = tls, f"wss://{host}/" if tls else f"ws://{host}:80/"
-        self.listen = [f"{host}:{443 if tls else 80}", f"{host}:3478"]
+
+class Server:
+    """`sightline-server` in the lab. Over TLS on 443, or in the clear on port 80, to be listened to; with
+    the relay of its own, or with coturn on the second address."""
+
+    def __init__(self, lab, folder, tls=True, more=(), coturn=False):
+        self.lab, self.folder, self.tls = lab, Path(folder), tls
         self.folder.mkdir(parents=True, exist_ok=True)
+        host = SERVER if 4 in lab.families else f"[{SERVER6}]"
+        self.url = f"wss://{host}/" if tls else f"ws://{host}:80/"
+        self.listen = f"{host}:{443 if tls else 80}"
+        self.command = [lab.programs / "sightline-server", "--listen", self.listen,
+                        "--state-dir", self.folder / "state", *more]
         if tls:
             certificate(self.folder)
+            self.command += ["--tls-cert", self.folder / "cert.pem", "--tls-key", self.folder / "key.pem"]
         self.log = open(self.folder / "server.log", "a", encoding="utf-8")
-        # A second address that answers STUN, so that a NAT shows how it maps.
-        self.second = self.start([f"{SECOND}:80", f"{SECOND}:3478"], "second") if 4 in lab.families else None
+        self.beside = []
+        if 4 in lab.families:
+            self.beside.append(self.start("the STUN server", [
+                lab.programs / "sightline-server", "--listen", f"{STUN}:80", "--state-dir", self.folder / "stun"], f"{STUN}:80"))
+        if coturn:
+            self.command += ["--turn-secret", SECRET]
+            for url in (f"turn:{COTURN}:3478?transport=udp", f"turn:{COTURN}:3478?transport=tcp",
+                        f"turns:{COTURN}:443?transport=tcp"):
+                self.command += ["--external-turn", url]
+            self.beside.append(self.start("coturn", self.coturn(), f"{COTURN}:3478"))
+        else:
+            self.command += ["--turn-listen", f"{host}:3478"]
         self.restart()
 
-    def start(self, listen, state, more=()):
-        process = subprocess.Popen(
-            inside("server", self.lab.programs / "sightline-server", "--listen", listen[0], "--turn-listen", listen[1],
-                   "--state-dir", self.folder / state, *more), stdout=self.log, stderr=self.log)
-        port = listen[0].rsplit(":", 1)[1]
-        wait_for("server", lambda: f":{port} " in run(*inside("server", "ss", "-Hltn")) + " ", 20)
+    def coturn(self):
+        return ["turnserver", "-n", "--listening-ip", COTURN, "--relay-ip", COTURN, "--listening-port", 3478,
+                "--tls-listening-port", 443, "--cert", self.folder / "cert.pem", "--pkey", self.folder / "key.pem",
+                "--use-auth-secret", "--static-auth-secret", SECRET, "--realm", "netlab", "--no-cli", "--no-dtls",
+                "--simple-log", "--log-file", "stdout", "--pidfile", self.folder / "coturn.pid",
+                "--userdb", self.folder / "coturn.db"]
+
+    def start(self, what, command, address):
+        process = subprocess.Popen(inside("server", *command), stdout=self.log, stderr=self.log)
+
+        def listens():
+            if process.poll() is not None:
+                raise Failed(f"{what} did not start: {(self.folder / 'server.log').read_text()[-300:]}")
+            return f" {address} " in run(*inside("server", "ss", "-Hltn"))
+        wait_for(what, listens, 20)
         return process
 
     def restart(self):
-        secure = ["--tls-cert", self.folder / "cert.pem", "--tls-key", self.folder / "key.pem"] if self.tls else []
-        self.process = self.start(self.listen, "state", [*secure, *self.more])
+        self.process = self.start("the server", self.command, self.listen)
 
     def kill(self):
         self.process.kill()
         self.process.wait()
 
     def probe_flags(self):
-        second = ["--stun", f"stun:{SECOND}:3478"] if self.second else []
-        return ["--server", self.url, *second, *(["--tls-ca", self.folder / "cert.pem"] if self.tls else [])]
+        stun = ["--stun", f"stun:{STUN}:3478"] if 4 in self.lab.families else []
+        return ["--server", self.url, *stun, *(["--tls-ca", self.folder / "cert.pem"] if self.tls else [])]
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        for process in (self.process, self.second):
-            if process:
-                process.kill()
-                process.wait()
+        for process in (self.process, *self.beside):
+            process.kill()
+            process.wait()
         self.log.close()
 
 

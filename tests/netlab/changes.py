@@ -195,8 +195,15 @@ def better_path(programs, folder):
         return scene.call.gap(scene.began), 100
 
 
+def short_credentials(programs, folder, lifetime=8):
+    """a relayed call with TURN credentials that last 8 s, for 30 s: nothing is lost"""
+    with Scene(programs, folder, before=lambda lab: lab.block(APART), server_more=["--turn-lifetime", lifetime]) as scene:
+        time.sleep(30)
+        return nothing_lost(scene), 500
+
+
 SCENARIOS = [unrelated_interface, second_uplink_comes, uplink_lost, wifi_to_ethernet, address_change, outage, server_killed,
-             change_without_server, suspended, both_restart, better_path, minute_without_network]
+             change_without_server, suspended, both_restart, better_path, short_credentials, minute_without_network]
 SHORT = [unrelated_interface, outage]
 
 

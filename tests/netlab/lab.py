@@ -5,7 +5,7 @@
                                ╚════════════════════╝
 
 `a` and `b` are the clients, `a1` … their routers (one an uplink), `net` the internet in between, and
-`server` has two public addresses. Everything lives in namespaces of its own, held by one process: when
+`server` has three public addresses. Everything lives in namespaces of its own, held by one process: when
 that ends, however it ends, nothing is left.
 """
 import json
@@ -18,7 +18,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 
 NATS = ("none", "cone", "restricted", "symmetric", "web", "https")
-SERVER, SECOND = "203.0.113.10", "203.0.113.11"
+# Our server; coturn; a STUN server that has no relay.
+SERVER, COTURN, STUN = "203.0.113.10", "203.0.113.11", "203.0.113.12"
 SERVER6 = "2001:db8:f::10"
 INTERFACES = {1: "wlan0", 2: "eth0"}
 # As NetworkManager has it: the wire is preferred.
@@ -185,7 +186,7 @@ class Lab:
             raise RuntimeError("the links could not be made")
         ip("net", "link add server type veth peer name eth0 netns server", "link set server up",
            "addr add 203.0.113.1/24 dev server", "addr add 2001:db8:f::1/64 dev server nodad")
-        ip("server", "link set eth0 up", f"addr add {SERVER}/24 dev eth0", f"addr add {SECOND}/24 dev eth0",
+        ip("server", "link set eth0 up", *[f"addr add {address}/24 dev eth0" for address in (SERVER, COTURN, STUN)],
            f"addr add {SERVER6}/64 dev eth0 nodad", "route add default via 203.0.113.1",
            "route add ::/0 via 2001:db8:f::1")
         forward("net")

@@ -1,14 +1,17 @@
 """Every NAT against every NAT, with every way to the relay: who connects, over which path, how fast."""
+import shutil
 import time
 
 from call import Call, Failed, Server
-from lab import NATS, SERVER, Lab, ip
+from lab import COTURN, NATS, SERVER, Lab, ip
 
-# What the internet between them lets through to our relay, beside TLS on 443, which stays open.
+TURN, PORTS = f"{{ {SERVER}, {COTURN} }}", "{ 80, 3478, 3479 }"
+
+# What the internet between them lets through to the relay; TLS on 443 stays open.
 RELAYS = {
     "udp": "",
-    "tcp": f"ip daddr {SERVER} udp dport 3478 drop",
-    "tls": f"ip daddr {SERVER} meta l4proto {{ tcp, udp }} th dport 3478 drop",
+    "tcp": f"ip daddr {TURN} udp dport {PORTS} drop",
+    "tls": f"ip daddr {TURN} meta l4proto {{ tcp, udp }} th dport {PORTS} drop",
 }
 NO_UDP = ("web", "https")
 
@@ -29,9 +32,9 @@ def relay_protocols(a, b, relay):
     return ways
 
 
-def cell(programs, folder, a, b, relay="udp", families=(4,), prepare=None, expected=None):
+def cell(programs, folder, a, b, relay="udp", families=(4,), prepare=None, expected=None, coturn=False):
     """One call at 20 ms round trip; gives (path, ms) or raises Failed."""
-    with Lab(programs, {"a": [a], "b": [b]}, 20, families) as lab, Server(lab, folder / "server") as server:
+    with Lab(programs, {"a": [a], "b": [b]}, 20, families) as lab, Server(lab, folder / "server", coturn=coturn) as server:
         lab.block(RELAYS[relay])
         if prepare:
             prepare(lab)
@@ -98,4 +101,16 @@ def special(tests, programs, folder, _words=()):
     print("\nspecial networks; path, ms from call to first picture at the caller")
     for name, how in SPECIAL.items():
         done = tests.try_out(name, lambda: cell(programs, folder, **how))
+        print(f"  {name}: " + (f"{done[0]} {done[1]:.0f}" if done else "FAILED"), flush=True)
+
+
+def coturn(tests, programs, folder, _words=()):
+    """The same server with coturn for a relay: every way to it, from behind the NATs that need one."""
+    if not shutil.which("turnserver"):
+        print("coturn as the relay: skipped 3 tests, turnserver is not installed")
+        return
+    print("\ncoturn as the relay; path, ms from call to first picture at the caller")
+    for a, b, relay in (("symmetric", "restricted", "udp"), ("symmetric", "restricted", "tcp"), ("https", "web", "tls")):
+        name = f"coturn over {relay}, {a} to {b}"
+        done = tests.try_out(name, lambda: cell(programs, folder, a, b, relay, coturn=True))
         print(f"  {name}: " + (f"{done[0]} {done[1]:.0f}" if done else "FAILED"), flush=True)

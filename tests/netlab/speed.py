@@ -7,7 +7,8 @@ import statistics
 import time
 
 from call import Call, Failed, Server
-from lab import SERVER, Lab
+from lab import Lab
+from matrix import RELAYS
 
 ROUND_TRIPS = (20, 100, 300)
 RUNS = 5
@@ -18,8 +19,8 @@ APART = ("ip saddr 198.51.100.0/24 ip daddr 192.0.2.0/24 drop; "
 PATHS = {
     "direct": "",
     "relay/udp": APART,
-    "relay/tcp": f"{APART}; ip daddr {SERVER} udp dport 3478 drop",
-    "relay/tls": f"{APART}; ip daddr {SERVER} meta l4proto {{ tcp, udp }} th dport 3478 drop",
+    "relay/tcp": f"{APART}; {RELAYS['tcp']}",
+    "relay/tls": f"{APART}; {RELAYS['tls']}",
 }
 
 # Each step ends with an event at the caller; what an earlier version does not say is left out.
