@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use sightline::headless::{self, ProbeArgs};
+use sightline::headless::{self, DoctorArgs, ProbeArgs};
 use sightline::media::devices::Devices;
 use tracing_subscriber::EnvFilter;
 
@@ -27,6 +27,8 @@ struct Args {
 enum Subcommands {
     /// A scripted participant without a window
     Probe(Box<ProbeArgs>),
+    /// Tests server, relays, network and devices before a call
+    Doctor(Box<DoctorArgs>),
     /// Two windows on this computer that call each other
     #[cfg(feature = "gui")]
     Demo,
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
 
     match args.command {
         Some(Subcommands::Probe(probe)) => headless::run(&probe),
+        Some(Subcommands::Doctor(doctor)) => headless::run_doctor(&doctor),
         #[cfg(feature = "gui")]
         Some(Subcommands::Demo) => report(sightline::window::demo()),
         Some(Subcommands::Devices) => {

@@ -221,6 +221,12 @@ impl Report {
     }
 }
 
+/// `0.3 ms`, `24 ms`.
+pub(super) fn millis(time: std::time::Duration) -> String {
+    let millis = time.as_secs_f64() * 1e3;
+    if millis < 10.0 { format!("{millis:.1} ms") } else { format!("{millis:.0} ms") }
+}
+
 /// One check as a line, and its advice as another.
 pub fn line(check: &Check) -> String {
     let subject = if check.subject.is_empty() { String::new() } else { format!(" {}", check.subject) };

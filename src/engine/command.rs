@@ -40,6 +40,17 @@ pub enum DeviceChoice {
     None,
 }
 
+impl DeviceChoice {
+    /// As the settings write it: nothing for the system's choice, `none`, or an id.
+    pub fn from_setting(setting: &str) -> Self {
+        match setting {
+            "" => DeviceChoice::Default,
+            "none" => DeviceChoice::None,
+            id => DeviceChoice::Id(id.to_owned()),
+        }
+    }
+}
+
 /// What a person or a script may ask. Everything that follows shows in the
 /// [`CallView`](super::view::CallView).
 #[derive(Clone, Debug, PartialEq)]

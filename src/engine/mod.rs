@@ -10,7 +10,7 @@ mod devices;
 pub mod frames;
 mod hosting;
 mod media_session;
-mod open;
+pub(crate) mod open;
 pub mod parts;
 mod quality;
 mod recorder;

@@ -5,6 +5,7 @@
 //! translates.
 
 mod args;
+mod doctor;
 mod log;
 
 use std::io::BufRead;
@@ -16,6 +17,7 @@ use tokio::sync::mpsc;
 
 pub use args::ProbeArgs;
 use args::{Role, check_ice_url};
+pub use doctor::{DoctorArgs, run as run_doctor};
 use log::{Log, LogFile, LogWriter};
 
 use crate::clock;

@@ -73,6 +73,12 @@ impl Server {
         format!("ws://{}/", self.listen)
     }
 
+    /// Where its STUN and TURN listen.
+    #[allow(dead_code, reason = "not every test speaks to the relay itself")]
+    pub fn relay(&self) -> SocketAddr {
+        self.turn
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         self.process.kill().unwrap();

@@ -83,9 +83,9 @@ impl MediaSession {
     pub fn new(parts: EngineParts, frames: FrameSlots, events: mpsc::Sender<MediaEvent>) -> Self {
         let settings = &parts.settings;
         Self {
-            camera: Slot::new(choice(&settings.camera)),
-            microphone: Slot::new(choice(&settings.microphone)),
-            speaker: Slot::new(choice(&settings.speaker)),
+            camera: Slot::new(DeviceChoice::from_setting(&settings.camera)),
+            microphone: Slot::new(DeviceChoice::from_setting(&settings.microphone)),
+            speaker: Slot::new(DeviceChoice::from_setting(&settings.speaker)),
             processing: processing(settings),
             frames,
             events,
@@ -241,15 +241,19 @@ impl MediaSession {
         if let Some(send) = &self.audio_send {
             send.set_processing(self.processing);
         }
-        let chosen = [choice(&settings.camera), choice(&settings.microphone), choice(&settings.speaker)];
+        let chosen = [
+            DeviceChoice::from_setting(&settings.camera),
+            DeviceChoice::from_setting(&settings.microphone),
+            DeviceChoice::from_setting(&settings.speaker),
+        ];
         let [camera, microphone, speaker] = chosen;
-        if camera != choice(&self.parts.settings.camera) {
+        if camera != DeviceChoice::from_setting(&self.parts.settings.camera) {
             self.use_camera(camera);
         }
-        if microphone != choice(&self.parts.settings.microphone) {
+        if microphone != DeviceChoice::from_setting(&self.parts.settings.microphone) {
             self.use_microphone(microphone);
         }
-        if speaker != choice(&self.parts.settings.speaker) {
+        if speaker != DeviceChoice::from_setting(&self.parts.settings.speaker) {
             self.use_speaker(speaker);
         }
         self.parts.settings = settings.clone();
@@ -339,14 +343,6 @@ impl MediaSession {
 fn meter(level: f32) -> u8 {
     let decibels = 20.0 * level.max(1e-6).log10();
     (20.0 + decibels / 3.0).clamp(0.0, 20.0) as u8
-}
-
-fn choice(setting: &str) -> DeviceChoice {
-    match setting {
-        "" => DeviceChoice::Default,
-        "none" => DeviceChoice::None,
-        id => DeviceChoice::Id(id.to_owned()),
-    }
 }
 
 fn processing(settings: &Settings) -> ProcessingConfig {

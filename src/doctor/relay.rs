@@ -1,0 +1,375 @@
+//! A relay carries our own packets there and back: two allocations, one sends, the other receives.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use rustls_pki_types::ServerName;
+use sightline_server::turn::client::{Client, ClientError, Via};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
+
+use super::address::IceAddress;
+use super::report::{Check, Numbers, Outcome, Step, millis};
+use crate::clock;
+use crate::dial::Trust;
+use crate::rtc::stats::ServerTransport;
+use crate::server_url::Host;
+
+/// Packets of the test: a second of sound.
+const PACKETS: u32 = 50;
+
+/// As sound is sent: 20 ms apart, 160 bytes.
+const PACE: Duration = Duration::from_millis(20);
+
+/// See [`PACE`].
+const SOUND: usize = 160;
+
+/// How long packets may be on their way before they count as lost.
+const LATE: Duration = Duration::from_millis(800);
+
+/// Getting an allocation, with TCP and TLS before it.
+const ALLOCATE: Duration = Duration::from_secs(5);
+
+/// The channel (RFC 8656 section 12) of both.
+const CHANNEL: u16 = 0x4000;
+
+/// Rates of the speed test in kbit/s, each for [`BURST`]: the first is what a small picture needs,
+/// the last what the best one takes.
+const RATES: [u64; 5] = [300, 700, 1_500, 3_000, 5_000];
+
+/// See [`RATES`].
+const BURST: Duration = Duration::from_millis(500);
+
+/// Bytes of a packet in the speed test, as video is sent.
+const VIDEO: usize = 1_100;
+
+/// Below this the line is too slow for a picture.
+const TOO_SLOW: u64 = 300_000;
+
+/// A relay to test.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// As configured.
+    pub url: String,
+    /// Understood.
+    pub at: IceAddress,
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub credential: String,
+}
+
+/// Two allocations at one relay that speak to each other.
+#[derive(Debug)]
+pub struct Loop {
+    near: Client,
+    far: Client,
+}
+
+/// What a loop measured.
+#[derive(Clone, Copy, Debug, Default)]
+struct Measured {
+    sent: u32,
+    received: u32,
+    /// Mean.
+    round_trip: Duration,
+    jitter: Duration,
+    /// From the first packet's arrival to the last's.
+    span: Duration,
+    bytes: u64,
+    /// By how much the last packets took longer than the quickest.
+    grown: Duration,
+}
+
+/// Tests one relay; the loop comes back for the speed test if packets pass.
+pub async fn test(question: &Question, trust: &Trust) -> (Check, Option<Loop>) {
+    let check = |outcome, text: String| Check::new(Step::Relay, question.url.clone(), outcome, text);
+    let via = match via(question, trust).await {
+        Ok(via) => via,
+        Err(reason) => {
+            let text = format!("The name {} cannot be resolved: {reason}.", question.at.host);
+            let advice = "Check the name for typing errors, and this network's DNS.";
+            return (check(Outcome::Failed, text).advise(advice), None);
+        }
+    };
+    let begin = clock::now();
+    let opened = timeout(ALLOCATE, open(&via, question)).await;
+    let took = clock::now().saturating_duration_since(begin);
+    let mut looped = match opened {
+        Ok(Ok(looped)) => looped,
+        Ok(Err(error)) => return (refused(question, &error), None),
+        Err(_) => return (refused(question, &ClientError::Silent), None),
+    };
+    let address = looped.near.relayed().to_string();
+    let measured = looped.sound().await;
+    if measured.received == 0 {
+        let text = format!(
+            "It gave us {address} in {}, but none of {} packets came back through it.",
+            millis(took),
+            measured.sent
+        );
+        let advice = "It may forbid a relay to reach itself; then two callers on it cannot meet.";
+        let numbers = numbers(&measured, address);
+        looped.end().await;
+        return (check(Outcome::Failed, text).advise(advice).measured(numbers), None);
+    }
+    let loss = measured.loss();
+    let text = format!(
+        "Carries packets: {} of {} came back, {} there and back, jitter {}; set up in {}.",
+        measured.received,
+        measured.sent,
+        millis(measured.round_trip),
+        millis(measured.jitter),
+        millis(took),
+    );
+    let bad = loss > 0.05 || measured.round_trip > Duration::from_millis(400);
+    let outcome = if bad { Outcome::Warning } else { Outcome::Passed };
+    (check(outcome, text).measured(numbers(&measured, address)), Some(looped))
+}
+
+async fn via(question: &Question, trust: &Trust) -> Result<Via, String> {
+    let addresses = question.at.resolve().await?;
+    // The relayed addresses are IPv4 wherever there is a choice, and so is the way there.
+    let address = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+    let address: SocketAddr = *address.ok_or("the name has no address")?;
+    Ok(match question.at.transport {
+        ServerTransport::Udp => Via::Udp(address),
+        ServerTransport::Tcp => Via::Tcp(address),
+        ServerTransport::Tls => {
+            let name = match &question.at.host {
+                Host::Name(name) => ServerName::try_from(name.clone())
+                    .map_err(|_| "a certificate cannot carry such a name")?,
+                Host::V4(ip) => IpAddr::V4(*ip).into(),
+                Host::V6(ip) => IpAddr::V6(*ip).into(),
+            };
+            let trust = trust.clone();
+            let config = tokio::task::spawn_blocking(move || trust.client_config());
+            Via::Tls(address, config.await.map_err(|error| error.to_string())?, name)
+        }
+    })
+}
+
+async fn open(via: &Via, question: &Question) -> Result<Loop, ClientError> {
+    let allocate = || Client::allocate(via.clone(), &question.username, &question.credential);
+    let (near, far) = tokio::join!(allocate(), allocate());
+    let (mut near, mut far) = (near?, far?);
+    let (here, there) = (near.relayed(), far.relayed());
+    let (one, other) = tokio::join!(near.bind_channel(CHANNEL, there), far.bind_channel(CHANNEL, here));
+    one.and(other)?;
+    Ok(Loop { near, far })
+}
+
+fn refused(question: &Question, error: &ClientError) -> Check {
+    let over = match question.at.transport {
+        ServerTransport::Udp => "UDP",
+        ServerTransport::Tcp => "TCP",
+        ServerTransport::Tls => "TLS",
+    };
+    let check = |text: String| Check::new(Step::Relay, question.url.clone(), Outcome::Failed, text);
+    match error {
+        ClientError::Refused(code) => {
+            let (why, advice) = match code {
+                401 => ("wrong or expired user name or password", "Check the user name and the password."),
+                403 => (
+                    "it forbids packets to itself",
+                    "Two callers on this relay cannot meet; allow its own address.",
+                ),
+                486 => ("our quota is used up", "Wait, or raise the quota per user."),
+                508 => ("it has no ports left", "The relay's operator has to give it more ports."),
+                _ => ("see the code", "Ask the relay's operator."),
+            };
+            check(format!("It answers over {over}, but refuses us with {code}: {why}."))
+                .advise(advice)
+                .measured(Numbers { error_code: Some(*code), ..Numbers::default() })
+        }
+        ClientError::Silent => check(format!("It does not answer over {over}."))
+            .advise("Check its address and port, whether it runs, and the firewalls on the way."),
+        ClientError::Garbled => check(format!("What answers over {over} is no relay."))
+            .advise("Check its port; another program may listen there."),
+        ClientError::Socket(error) => check(format!("It cannot be reached over {over}: {error}."))
+            .advise("Check its address and port, whether it runs, and the firewalls on the way."),
+    }
+}
+
+fn numbers(measured: &Measured, address: String) -> Numbers {
+    Numbers {
+        round_trip: (measured.received > 0).then(|| measured.round_trip.as_secs_f64()),
+        jitter: (measured.received > 1).then(|| measured.jitter.as_secs_f64()),
+        packets_sent: Some(measured.sent.into()),
+        packets_received: Some(measured.received.into()),
+        loss: Some(measured.loss()),
+        address: Some(address),
+        ..Numbers::default()
+    }
+}
+
+impl Measured {
+    fn loss(&self) -> f64 {
+        if self.sent == 0 {
+            0.0
+        } else {
+            1.0 - f64::from(self.received.min(self.sent)) / f64::from(self.sent)
+        }
+    }
+}
+
+impl Loop {
+    async fn sound(&mut self) -> Measured {
+        self.carry(PACKETS, PACE, SOUND, 1).await
+    }
+
+    /// Sends `ticks` times `burst` packets of `size` bytes and counts what comes back.
+    async fn carry(&mut self, ticks: u32, pace: Duration, size: usize, burst: u32) -> Measured {
+        let begin = Instant::from_std(clock::now());
+        let (near, far) = (&mut self.near, &mut self.far);
+        let sending = async {
+            let mut tick = interval(pace);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
+            let mut sent = 0;
+            let mut packet = vec![0; size];
+            for _ in 0..ticks {
+                tick.tick().await;
+                for _ in 0..burst {
+                    let at = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                    packet[..8].copy_from_slice(&at.to_be_bytes());
+                    // A socket that is full loses the packet, as a line would.
+                    near.send_channel(CHANNEL, &packet).await.ok();
+                    sent += 1;
+                }
+            }
+            sent
+        };
+        let until = begin + pace * ticks + LATE;
+        let expected = ticks * burst;
+        let receiving = async {
+            let mut arrivals = Vec::new();
+            while arrivals.len() < expected as usize {
+                let Ok(received) = timeout_at(until, far.receive()).await else { break };
+                let Ok((_, data)) = received else { continue };
+                let now = begin.elapsed();
+                let Some(stamp) = data.first_chunk::<8>() else { continue };
+                let left = Duration::from_nanos(u64::from_be_bytes(*stamp));
+                arrivals.push((now, now.saturating_sub(left), data.len() as u64));
+            }
+            arrivals
+        };
+        let (sent, arrivals) = tokio::join!(sending, receiving);
+        summed(sent, &arrivals)
+    }
+
+    /// What the line carries up and down at once: rising bursts, until packets get lost or wait.
+    pub async fn speed(mut self) -> Check {
+        let mut best = 0;
+        let mut limit = None;
+        for kbps in RATES {
+            let burst = 2;
+            let pace = Duration::from_secs_f64((VIDEO * burst as usize * 8) as f64 / (kbps as f64 * 1e3));
+            let ticks = (BURST.as_secs_f64() / pace.as_secs_f64()).ceil() as u32;
+            let measured = self.carry(ticks, pace, VIDEO, burst).await;
+            let arrived = measured.rate();
+            best = best.max(arrived.min(kbps * 1_000));
+            if measured.loss() > 0.05 {
+                limit = Some(format!("at {kbps} kbit/s {:.0} % got lost", measured.loss() * 100.0));
+                break;
+            }
+            if measured.grown > Duration::from_millis(150) {
+                limit = Some(format!("at {kbps} kbit/s packets began to wait"));
+                break;
+            }
+        }
+        self.end().await;
+        let mbps = best as f64 / 1e6;
+        let check = match (&limit, best) {
+            (_, best) if best < TOO_SLOW => Check::new(
+                Step::Throughput,
+                "",
+                Outcome::Failed,
+                format!("The line carries only {:.2} Mbit/s up and down: too little for a picture.", mbps),
+            )
+            .advise("Pause other uses of the line, or call with sound only."),
+            (Some(limit), _) => Check::new(
+                Step::Throughput,
+                "",
+                if best < 1_000_000 { Outcome::Warning } else { Outcome::Passed },
+                format!("The line carries about {mbps:.1} Mbit/s up and down; {limit}."),
+            ),
+            (None, _) => Check::new(
+                Step::Throughput,
+                "",
+                Outcome::Passed,
+                format!("The line carries at least {mbps:.1} Mbit/s up and down, as much as a call takes."),
+            ),
+        };
+        check.measured(Numbers { bitrate: Some(best), ..Numbers::default() })
+    }
+
+    /// Gives both addresses back.
+    pub async fn end(mut self) {
+        let goodbye = async { tokio::join!(self.near.release(), self.far.release()) };
+        timeout(Duration::from_secs(1), goodbye).await.ok();
+    }
+}
+
+impl Measured {
+    fn rate(&self) -> u64 {
+        if self.span.is_zero() { 0 } else { (self.bytes as f64 * 8.0 / self.span.as_secs_f64()) as u64 }
+    }
+}
+
+/// Arrivals: when, after how long on the way, how many bytes.
+fn summed(sent: u32, arrivals: &[(Duration, Duration, u64)]) -> Measured {
+    let count = u32::try_from(arrivals.len()).unwrap_or(u32::MAX);
+    let Some((first, last)) = arrivals.first().zip(arrivals.last()) else {
+        return Measured { sent, ..Measured::default() };
+    };
+    let trips = || arrivals.iter().map(|(_, trip, _)| *trip);
+    let jitter: Duration = arrivals.windows(2).map(|pair| pair[1].1.abs_diff(pair[0].1)).sum();
+    let quickest = trips().min().unwrap_or_default();
+    let tail = arrivals.len().div_ceil(5);
+    let late: Duration = trips().rev().take(tail).sum::<Duration>() / tail as u32;
+    Measured {
+        sent,
+        received: count,
+        round_trip: trips().sum::<Duration>() / count,
+        jitter: jitter / count.saturating_sub(1).max(1),
+        span: last.0.saturating_sub(first.0),
+        // The first packet begins the span, so its bytes are not in it.
+        bytes: arrivals.iter().skip(1).map(|(_, _, bytes)| bytes).sum(),
+        grown: late.saturating_sub(quickest),
+    }
+}
+
+/// Between two loads, so that one does not stand in the other's queue.
+pub async fn settle() {
+    sleep(Duration::from_millis(100)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrivals(trips: &[u64]) -> Vec<(Duration, Duration, u64)> {
+        let at = |n: usize, trip: u64| {
+            (Duration::from_millis(20 * n as u64 + trip), Duration::from_millis(trip), 1_000)
+        };
+        trips.iter().enumerate().map(|(n, trip)| at(n, *trip)).collect()
+    }
+
+    #[test]
+    fn what_came_back_is_summed() {
+        let measured = summed(5, &arrivals(&[10, 14, 10, 14]));
+        assert_eq!((measured.received, measured.round_trip), (4, Duration::from_millis(12)));
+        assert_eq!((measured.jitter, measured.loss()), (Duration::from_millis(4), 0.2));
+        // 3 000 bytes in 64 ms.
+        assert_eq!(measured.rate(), 375_000);
+        assert_eq!(summed(5, &[]).loss(), 1.0);
+    }
+
+    #[test]
+    fn a_queue_is_seen_by_its_last_packets() {
+        assert!(
+            summed(10, &arrivals(&[10, 10, 11, 10, 10, 11, 10, 10, 11, 10])).grown < Duration::from_millis(2)
+        );
+        let filling: Vec<u64> = (0..10).map(|n| 10 + 40 * n).collect();
+        assert!(summed(10, &arrivals(&filling)).grown > Duration::from_millis(300));
+    }
+}
