@@ -67,6 +67,8 @@ pub enum Input {
     Signaling(SignalEvent),
     /// From the transport.
     Transport(TransportInput),
+    /// What our side knows of its own network and devices, in enumerated words; for those inside.
+    Facts(serde_json::Value),
     /// How good the call has been so far; the last one before the end goes into the summary.
     Quality(Quality),
     /// `poll_timeout` has passed.

@@ -138,6 +138,7 @@ impl CallMachine {
             Input::Signaling(event) => self.on_signaling(event, now, &mut out),
             Input::Transport(event) => self.on_transport(event, now, &mut out),
             Input::Tick => {}
+            Input::Facts(facts) => self.share(&facts, &mut out),
             person => self.on_person(person, now, &mut out),
         }
         self.on_time(now, &mut out);
@@ -310,6 +311,13 @@ impl CallMachine {
 
     pub(super) fn send(&self, message: ClientMessage, out: &mut Vec<Effect>) {
         out.push(Effect::Send { message, id: None });
+    }
+
+    /// Facts for the diagnosis of those who are inside; nobody at the door is told any.
+    fn share(&self, facts: &serde_json::Value, out: &mut Vec<Effect>) {
+        for member in self.members.iter().filter(|member| matches!(member.entry, Entry::Inside)) {
+            self.send(ClientMessage::Facts { to: member.peer.clone(), facts: facts.clone() }, out);
+        }
     }
 
     pub(super) fn request(&mut self, request: Request, message: ClientMessage, out: &mut Vec<Effect>) {

@@ -74,7 +74,7 @@ impl CallMachine {
             Input::Notice { severity, text } => self.notice(severity, text, now),
             Input::DismissNotice(id) => self.dirty |= self.notices.dismiss(id),
             Input::Quality(quality) => self.quality = Some(quality),
-            Input::Signaling(_) | Input::Transport(_) | Input::Tick => {
+            Input::Signaling(_) | Input::Transport(_) | Input::Facts(_) | Input::Tick => {
                 debug_assert!(false, "not from the person");
             }
         }

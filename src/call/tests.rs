@@ -165,7 +165,11 @@ impl Test {
     }
 
     fn connected(&mut self, me: &str) -> Vec<Effect> {
-        self.event(SignalEvent::Connected { peer: peer(me), resume_window: Duration::from_secs(180) })
+        self.event(SignalEvent::Connected {
+            peer: peer(me),
+            resume_window: Duration::from_secs(180),
+            server_time: Duration::ZERO,
+        })
     }
 
     fn open(&mut self, admission: Admission) -> Vec<Effect> {
@@ -834,6 +838,18 @@ fn what_is_switched_on_is_told_while_inside_and_shown() {
 }
 
 #[test]
+fn facts_go_to_who_is_inside_and_to_nobody_at_the_door() {
+    let facts = || Input::Facts(serde_json::json!({ "udp": "works" }));
+    let mut test = Test::waiting(Admission::Knock);
+    test.knocks("bob", vec![proven(DescriptionKind::Offer, 7)]);
+    assert!(test.give(facts()).is_empty());
+    let mut test = Test::calling();
+    assert!(
+        matches!(&sent(&test.give(facts()))[..], [ClientMessage::Facts { to, .. }] if to.as_str() == "bob")
+    );
+}
+
+#[test]
 fn only_the_owner_locks_the_room() {
     let mut test = Test::waiting(Admission::Knock);
     let effects = test.give(Input::LockRoom(Switch::On));
@@ -913,9 +929,11 @@ mod anything {
             9 => Input::OpenFailed { reason: "x".into() },
             10 => Input::LockRoom(Switch::On),
             11 => Input::RestartIce,
-            12 => {
-                Input::Signaling(SignalEvent::Connected { peer: peer("ada"), resume_window: Duration::ZERO })
-            }
+            12 => Input::Signaling(SignalEvent::Connected {
+                peer: peer("ada"),
+                resume_window: Duration::ZERO,
+                server_time: Duration::ZERO,
+            }),
             13 => Input::Signaling(SignalEvent::Lost { reason: "x".into() }),
             14 => Input::Signaling(SignalEvent::Resumed { fresh: name.is_multiple_of(2) }),
             15 => Input::Signaling(SignalEvent::Failed(SignalingError::TimedOut { server: "x".into() })),

@@ -192,8 +192,8 @@ fn refused(question: &Question, error: &ClientError) -> Check {
 
 fn numbers(measured: &Measured, address: String) -> Numbers {
     Numbers {
-        round_trip: (measured.received > 0).then(|| measured.round_trip.as_secs_f64()),
-        jitter: (measured.received > 1).then(|| measured.jitter.as_secs_f64()),
+        round_trip: (measured.received > 0).then_some(measured.round_trip.as_secs_f64()),
+        jitter: (measured.received > 1).then_some(measured.jitter.as_secs_f64()),
         packets_sent: Some(measured.sent.into()),
         packets_received: Some(measured.received.into()),
         loss: Some(measured.loss()),

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::report::{Check, Numbers, Outcome, Step, millis};
 use crate::clock;
-use crate::dial::Trust;
+use crate::dial::{Dialer, Trust};
 use crate::link::Link;
 use crate::server_url::ServerUrl;
 use crate::signaling::{self, SignalEvent, SignalingError};
@@ -61,7 +61,7 @@ struct Seen {
 
 async fn talk(server: &ServerUrl, trust: &Trust) -> Result<Seen, String> {
     let begin = clock::now();
-    let mut session = signaling::connect(server.clone(), NAME.into(), trust.clone());
+    let mut session = signaling::connect(server.clone(), NAME.into(), Dialer::new(trust.clone()));
     let room = Link::generate(server.clone()).map_err(|error| error.to_string())?.room;
     let mut reached = None;
     let mut asked = None;

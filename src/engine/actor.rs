@@ -24,7 +24,7 @@ use crate::clock;
 use crate::config::Settings;
 use crate::link::Link;
 use crate::media::sounds::Sound;
-use crate::record::{Configuration, Side, SignalingState, What};
+use crate::record::{Configuration, Phase, Side, SignalingState, What};
 use crate::rtc::mesh::{Mesh, Options};
 use crate::rtc::stats::Report;
 use crate::rtc::{IcePolicy, PeerPhase, Transport, TransportConfig, TransportEvent};
@@ -33,6 +33,7 @@ use crate::signaling::{self, SignalEvent, SignalingHandle};
 
 use super::command::{Command, DeviceChoice, Switch};
 use super::devices::DeviceList;
+use super::diagnosis::Diagnostician;
 use super::frames::FrameSlots;
 use super::hosting::Hosting;
 use super::media_session::{DeviceChange, DeviceKind, MediaEvent, MediaSession};
@@ -96,6 +97,10 @@ pub struct Actor {
     told_notice: Option<u64>,
     goodbyes: JoinSet<()>,
     quality: QualityLog,
+    diagnosis: Diagnostician,
+    /// `HOST[:PORT]` of the server of the call.
+    server: Option<String>,
+    phase: Phase,
     /// Whether there is, or is prepared, a connection.
     connected: bool,
     ringing: Option<Instant>,
@@ -148,6 +153,9 @@ impl Actor {
             told_notice: None,
             goodbyes: JoinSet::new(),
             quality: QualityLog::default(),
+            diagnosis: Diagnostician::default(),
+            server: None,
+            phase: Phase::Idle,
             connected: false,
             ringing: None,
         }
@@ -174,7 +182,7 @@ impl Actor {
                 hosting = started(&mut self.hosting_starts) => Event::Hosting(hosting),
                 () = until(timeout) => Event::Timeout,
                 _ = meters.tick(), if self.media.is_running() => Event::Meters,
-                _ = statistics.tick(), if self.connected => Event::Statistics,
+                _ = statistics.tick(), if self.connected || self.phase != Phase::Idle => Event::Statistics,
             };
             if self.on_event(event).is_break() {
                 break;
@@ -198,7 +206,10 @@ impl Actor {
                 self.ring_again();
                 self.media.synchronise();
             }
-            Event::Statistics => self.transport.request_stats(clock::now()),
+            Event::Statistics => {
+                self.transport.request_stats(clock::now());
+                self.diagnose();
+            }
         }
         ControlFlow::Continue(())
     }
@@ -206,6 +217,8 @@ impl Actor {
     fn on_command(&mut self, command: Command) {
         if self.signaling.is_none() && begins(&command) {
             self.record.begin();
+            self.diagnosis.reset();
+            self.server = None;
         }
         match command {
             Command::NewCall { admission } => self.new_call(admission),
@@ -290,7 +303,11 @@ impl Actor {
 
     fn on_signal(&mut self, event: SignalEvent) {
         match &event {
-            SignalEvent::Connected { .. } => self.record.tell(What::WsOpen),
+            SignalEvent::Connected { server_time, .. } => {
+                self.record.tell(What::WsOpen);
+                let ahead = server_time.as_secs_f64() - clock::unix().as_secs_f64();
+                self.record.tell(What::ServerClock { ahead: (ahead * 1e3).round() / 1e3 });
+            }
             SignalEvent::Lost { reason } => {
                 let reason = Some(reason.clone());
                 self.record.tell(What::Signaling { state: SignalingState::Lost, reason });
@@ -370,6 +387,7 @@ impl Actor {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::ConnectSignaling { server, name } => {
+                self.server = Some(server.authority());
                 let name = if name.is_empty() { NAMELESS.to_owned() } else { name };
                 self.signaling = Some(signaling::connect(server, name, self.parts.dialer.clone()));
             }
@@ -403,6 +421,7 @@ impl Actor {
                 self.transport.remove(&peer);
                 self.media.remove_peer(&peer);
                 self.quality.remove(&peer);
+                self.diagnosis.forget_shared();
             }
             Effect::CloseConnections => {
                 self.connected = false;
@@ -461,17 +480,39 @@ impl Actor {
 
     /// Records what a change of phase means.
     fn tell_phase(&mut self, phase: &CallPhase) {
-        if *phase == self.view.borrow().phase {
-            return;
+        self.phase = match phase {
+            CallPhase::Idle => Phase::Idle,
+            CallPhase::Opening => Phase::Opening,
+            CallPhase::Waiting => Phase::Waiting,
+            CallPhase::Joining => Phase::Joining,
+            CallPhase::Knocking => Phase::Knocking,
+            CallPhase::InCall => Phase::InCall,
+            CallPhase::Ended(_) => Phase::Ended,
+        };
+        if *phase != self.view.borrow().phase {
+            match phase {
+                CallPhase::Ended(summary) => self.record.tell(What::Ended(summary.reason.clone())),
+                CallPhase::Waiting => self.record.tell(What::Ready),
+                CallPhase::Idle
+                | CallPhase::Opening
+                | CallPhase::Joining
+                | CallPhase::Knocking
+                | CallPhase::InCall => {}
+            }
         }
-        match phase {
-            CallPhase::Ended(summary) => self.record.tell(What::Ended(summary.reason.clone())),
-            CallPhase::Waiting => self.record.tell(What::Ready),
-            CallPhase::Idle
-            | CallPhase::Opening
-            | CallPhase::Joining
-            | CallPhase::Knocking
-            | CallPhase::InCall => {}
+        if self.record.phase(self.phase, self.server.as_deref()) {
+            self.diagnose();
+        }
+    }
+
+    /// Judges the newest recording; what is new about it is recorded, and told to the other side.
+    fn diagnose(&mut self) {
+        let findings = self.diagnosis.update(&self.record.history(), clock::unix_ms());
+        if let Some(news) = findings.news {
+            self.record.tell(What::Diagnosis(news));
+        }
+        if let Some(share) = findings.share {
+            self.decide(Input::Facts(share.write()));
         }
     }
 
@@ -492,7 +533,11 @@ impl Actor {
         self.quality.fill(&mut view);
         view.devices = self.devices.current();
         view.settings = self.settings.clone();
+        self.record.devices(self.media.recorded());
         self.tell_phase(&view.phase);
+        if self.phase != Phase::Idle {
+            view.verdict = self.diagnosis.first().cloned();
+        }
         self.tell_notices(&view.notices);
         self.view.send_if_modified(|shown| {
             let changed = **shown != view;

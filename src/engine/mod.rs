@@ -7,6 +7,7 @@
 mod actor;
 pub mod command;
 mod devices;
+mod diagnosis;
 pub mod frames;
 mod hosting;
 mod media_session;

@@ -1,6 +1,7 @@
 //! Gives the time to what happens, and takes it to everybody who wants to know: the history that
 //! faces read, and a script.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,7 +10,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock;
 use crate::record::changes::Changes;
-use crate::record::{Direction, Entry, History, Session, Side, What, mask};
+use crate::record::{
+    Device, DeviceKind, DeviceWord, Direction, Entry, History, Phase, Session, Side, What, mask,
+};
 use crate::rtc::Signal;
 use crate::rtc::stats::Report;
 
@@ -18,12 +21,15 @@ pub struct Recorder {
     history: watch::Sender<Arc<History>>,
     observer: Option<mpsc::Sender<Entry>>,
     changes: Changes,
+    phase: Option<Phase>,
+    devices: BTreeMap<DeviceKind, Device>,
 }
 
 impl Recorder {
     /// Tells `history` and, if there is one, `observer`, which loses what it does not take in time.
     pub fn new(history: watch::Sender<Arc<History>>, observer: Option<mpsc::Sender<Entry>>) -> Self {
-        let mut recorder = Self { history, observer, changes: Changes::default() };
+        let mut recorder =
+            Self { history, observer, changes: Changes::default(), phase: None, devices: BTreeMap::new() };
         recorder.begin();
         recorder
     }
@@ -31,6 +37,8 @@ impl Recorder {
     /// A new call; what is known of the last one is forgotten.
     pub fn begin(&mut self) {
         self.changes = Changes::default();
+        self.phase = None;
+        self.devices.clear();
         self.history.send_replace(Arc::default());
         self.tell(What::Session(Session::default()));
     }
@@ -43,6 +51,31 @@ impl Recorder {
     /// It happened at an instant of the monotonic clock.
     pub fn tell_at(&mut self, at: Instant, what: What) {
         self.take(Entry::new(clock::unix_ms_at(at), what));
+    }
+
+    /// The call as it is recorded so far.
+    pub fn history(&self) -> watch::Ref<'_, Arc<History>> {
+        self.history.borrow()
+    }
+
+    /// How far the call is, with the server's `HOST[:PORT]`; says whether that is news.
+    pub fn phase(&mut self, phase: Phase, server: Option<&str>) -> bool {
+        let is_new = self.phase.replace(phase) != Some(phase);
+        if is_new {
+            self.tell(What::Phase { phase, server: server.map(str::to_owned) });
+        }
+        is_new
+    }
+
+    /// How our devices are.
+    pub fn devices(&mut self, devices: [Device; 3]) {
+        for device in devices {
+            let told = self.devices.get(&device.device);
+            if told.map_or(device.state != DeviceWord::Closed, |told| *told != device) {
+                self.devices.insert(device.device, device.clone());
+                self.tell(What::Device(device));
+            }
+        }
     }
 
     /// All statistics of a connection, and what they change.

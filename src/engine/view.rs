@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use signaling_protocol::{Admission, DeclineReason, MediaState, PeerId};
 
 use crate::config::Settings;
+pub use crate::diagnosis::Verdict;
 pub use crate::media::devices::{Device, Devices};
 use crate::rtc::{IceState, PeerPhase, SelectedPair};
 
@@ -34,6 +35,8 @@ pub struct CallView {
     pub admission: Admission,
     /// The connection to the signaling server.
     pub signaling: SignalingStatus,
+    /// What the diagnosis says first; `None` outside of calls.
+    pub verdict: Option<Verdict>,
     /// Short messages, oldest first.
     pub notices: Vec<Notice>,
     /// What this computer has.

@@ -44,6 +44,8 @@ pub enum SignalEvent {
         peer: PeerId,
         /// How long the session outlives its socket.
         resume_window: Duration,
+        /// The server's wall clock when it said welcome: time since the Unix epoch.
+        server_time: Duration,
     },
     /// A message of the server that is not about the session itself.
     Message {

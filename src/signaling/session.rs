@@ -158,14 +158,15 @@ impl Session {
             name: self.task.name.clone(),
         };
         match self.greet(&mut socket, &hello).await? {
-            ServerMessage::Welcome { v: VERSION, peer, resume, ping_ms, resume_ms, server, .. } => {
+            ServerMessage::Welcome { v: VERSION, peer, resume, ping_ms, resume_ms, server, time } => {
                 debug!(%peer, server, "welcome");
                 self.token = resume;
                 self.window = Duration::from_millis(resume_ms).min(MOST_RESUME);
                 // Both sides ask once in that time, so two times without anything is silence.
                 let ticks = u32::try_from(ping_ms / 500).unwrap_or(u32::MAX);
                 self.silence = ticks.clamp(2 * PING_TICKS, 120) + 2;
-                self.tell(SignalEvent::Connected { peer, resume_window: self.window }).await;
+                let server_time = Duration::from_millis(time);
+                self.tell(SignalEvent::Connected { peer, resume_window: self.window, server_time }).await;
                 Ok(socket)
             }
             ServerMessage::Welcome { v, .. } => Err(SignalingError::Version {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::MediaSession;
 use super::event::{DeviceChange, DeviceKind, Generation, MediaEvent};
-use super::slot::{failed, lost, replaced};
+use super::slot::{lost, replaced};
 use crate::engine::command::{DeviceChoice, Switch};
 use crate::engine::frames::FrameKey;
 use crate::engine::open;
@@ -88,7 +88,7 @@ impl MediaSession {
         let source = match result {
             Ok(source) => source,
             Err(error) => {
-                self.camera.state = failed(&error);
+                self.camera.fail(&error);
                 return lost(DeviceKind::Camera, &mut self.camera, &error);
             }
         };

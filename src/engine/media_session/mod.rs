@@ -39,6 +39,7 @@ use crate::media::receive::video::VideoReceive;
 use crate::media::send_audio::AudioSend;
 use crate::media::send_video::VideoSend;
 use crate::media::{DeviceError, EncoderTarget, FrameSink};
+use crate::record;
 use crate::rtc::MediaSender;
 use crate::units::Bitrate;
 
@@ -309,6 +310,17 @@ impl MediaSession {
             peer.speaking = track.is_some_and(|track| track.speaking());
             peer.has_picture = self.frames.frame(&FrameKey::Remote(peer.peer.clone())).is_some();
         }
+    }
+
+    /// Our devices, for the recording.
+    pub fn recorded(&self) -> [record::Device; 3] {
+        let muted_but_speaking = self.microphone.state.is_on()
+            && self.audio_send.as_ref().is_some_and(AudioSend::muted_but_speaking);
+        [
+            slot::recorded(&self.microphone, record::DeviceKind::Microphone, muted_but_speaking),
+            slot::recorded(&self.camera, record::DeviceKind::Camera, false),
+            slot::recorded(&self.speaker, record::DeviceKind::Speaker, false),
+        ]
     }
 
     /// What the media part counts for one participant.

@@ -5,12 +5,15 @@ use crate::engine::command::{DeviceChoice, Switch};
 use crate::engine::view::DeviceState;
 use crate::media::DeviceError;
 use crate::media::devices::{Device, Follow};
+use crate::record::{self, DeviceWord};
 
 /// One device: what is wanted, and how it stands.
 pub struct Slot {
     pub choice: DeviceChoice,
     pub switch: Switch,
     pub state: DeviceState,
+    /// It failed because the system does not allow it.
+    pub denied: bool,
     pub generation: Generation,
     /// The device that failed while this opening was under way, and why.
     pub replaces: Option<String>,
@@ -24,6 +27,7 @@ impl Slot {
             choice,
             switch: Switch::On,
             state: DeviceState::Closed,
+            denied: false,
             generation: 0,
             replaces: None,
             in_use: None,
@@ -34,6 +38,12 @@ impl Slot {
         self.generation += 1;
         self.state = DeviceState::Opening;
         self.generation
+    }
+
+    /// It could not be opened, or stopped.
+    pub fn fail(&mut self, error: &DeviceError) {
+        self.state = failed(error);
+        self.denied = matches!(error, DeviceError::Refused(_));
     }
 
     pub fn close(&mut self, state: DeviceState) {
@@ -88,7 +98,21 @@ pub fn shown(slot: &Slot) -> DeviceState {
     }
 }
 
-pub fn failed(error: &DeviceError) -> DeviceState {
+/// A device as it is recorded.
+pub fn recorded(slot: &Slot, device: record::DeviceKind, muted_but_speaking: bool) -> record::Device {
+    let (state, about) = match shown(slot) {
+        DeviceState::Closed => (DeviceWord::Closed, String::new()),
+        DeviceState::Opening => (DeviceWord::Opening, String::new()),
+        DeviceState::On { name } => (DeviceWord::On, name),
+        DeviceState::Off => (DeviceWord::Off, String::new()),
+        DeviceState::Absent => (DeviceWord::Absent, String::new()),
+        DeviceState::Failed { reason } if slot.denied => (DeviceWord::Denied, reason),
+        DeviceState::Failed { reason } => (DeviceWord::Failed, reason),
+    };
+    record::Device { device, state, about, id: slot.in_use.clone(), muted_but_speaking }
+}
+
+fn failed(error: &DeviceError) -> DeviceState {
     match error {
         DeviceError::NotFound(_) => DeviceState::Absent,
         DeviceError::Busy(_)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::MediaSession;
 use super::event::{DeviceChange, DeviceKind, Generation, MediaEvent};
-use super::slot::{failed, lost, replaced};
+use super::slot::{lost, replaced};
 use crate::clock;
 use crate::engine::command::{DeviceChoice, Switch};
 use crate::engine::open;
@@ -63,7 +63,7 @@ impl MediaSession {
                 if let Some(send) = &self.audio_send {
                     send.clear_source();
                 }
-                self.microphone.state = failed(&error);
+                self.microphone.fail(&error);
                 return lost(DeviceKind::Microphone, &mut self.microphone, &error);
             }
         };
@@ -150,7 +150,7 @@ impl MediaSession {
             }
             Err(error) => {
                 playout.set_sink(Box::new(NullSink::new()));
-                self.speaker.state = failed(&error);
+                self.speaker.fail(&error);
                 lost(DeviceKind::Speaker, &mut self.speaker, &error)
             }
         }
