@@ -61,11 +61,13 @@ pub struct Pacer<T> {
     level: f64,
     updated: Option<Instant>,
     target: Bitrate,
+    waited: Duration,
 }
 
 #[derive(Debug)]
 struct Queued<T> {
     bits: f64,
+    since: Instant,
     item: T,
 }
 
@@ -80,6 +82,7 @@ impl<T> Pacer<T> {
             level: 0.0,
             updated: None,
             target,
+            waited: Duration::ZERO,
         }
     }
 
@@ -95,7 +98,7 @@ impl<T> Pacer<T> {
             return Err(Full(item));
         }
         self.drain_to(now);
-        let queued = Queued { bits: size as f64 * 8.0, item };
+        let queued = Queued { bits: size as f64 * 8.0, since: now, item };
         match priority {
             Priority::Audio => self.audio.push_back(queued),
             Priority::Retransmission => {
@@ -123,7 +126,13 @@ impl<T> Pacer<T> {
         let queued = self.retransmissions.pop_front().or_else(|| self.video.pop_front())?;
         self.level += queued.bits;
         self.waiting = (self.waiting - queued.bits).max(0.0);
+        self.waited += now.saturating_duration_since(queued.since);
         Some(queued.item)
+    }
+
+    /// How long all pictures' packets that have left had waited, summed.
+    pub fn waited(&self) -> Duration {
+        self.waited
     }
 
     /// When [`Pacer::poll`] has something again; `None` while nothing waits. An instant that has
@@ -222,6 +231,7 @@ mod tests {
         let sent = run(&mut pacer, start);
         assert_eq!(sent.iter().map(|(_, n)| *n).collect::<Vec<_>>(), (0..50).collect::<Vec<_>>());
         let last = sent[49].0;
+        assert_eq!(pacer.waited(), sent.iter().map(|(at, _)| *at).sum::<Duration>());
         let ideal = Duration::from_secs_f64(50.0 * 9_600.0 / 2_500_000.0);
         assert!(last < ideal && last > ideal - Duration::from_millis(12), "{last:?}, ideally {ideal:?}");
     }

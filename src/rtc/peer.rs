@@ -317,6 +317,7 @@ impl Peer {
         let Some(link) = self.links.iter().find(|link| link.number == self.carrier) else { return };
         let mut report = link.connection.stats(now).await;
         report.fill_accounts(now, &self.accounts.read());
+        report.fill_send_delay(self.pacer.waited());
         if let Some((target, _)) = link.target {
             report.fill_estimate(target);
         }

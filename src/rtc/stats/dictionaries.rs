@@ -206,6 +206,7 @@ dictionary! {
         frames_per_second: f64,
         qp_sum: u64,
         total_decode_time: f64,
+        total_processing_delay: f64,
         total_inter_frame_delay: f64,
         total_squared_inter_frame_delay: f64,
         pause_count: u64,
@@ -215,6 +216,7 @@ dictionary! {
         frames_assembled_from_multiple_packets: u64,
         total_assembly_time: f64,
         decoder_implementation: String,
+        power_efficient_decoder: bool,
         jitter_buffer_delay: f64,
         jitter_buffer_target_delay: f64,
         jitter_buffer_minimum_delay: f64,
@@ -260,10 +262,12 @@ dictionary! {
         key_frames_encoded: u64,
         qp_sum: u64,
         total_encode_time: f64,
+        total_packet_send_delay: f64,
         quality_limitation_reason: String,
         quality_limitation_durations: BTreeMap<String, f64>,
         quality_limitation_resolution_changes: u64,
         encoder_implementation: String,
+        power_efficient_encoder: bool,
         active: bool,
     }
 }
@@ -307,6 +311,7 @@ dictionary! {
     MediaSource {
         kind: Kind,
     } optional {
+        track_identifier: String,
         audio_level: f64,
         total_audio_energy: f64,
         total_samples_duration: f64,

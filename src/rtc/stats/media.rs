@@ -20,6 +20,7 @@ impl Report {
             id: "SV".to_owned(),
             timestamp: self.timestamp,
             kind: Kind::Video,
+            track_identifier: Some("video".to_owned()),
             width: stats.source_resolution.map(|size| size.width),
             height: stats.source_resolution.map(|size| size.height),
             frames: Some(stats.source_frames),
@@ -31,6 +32,8 @@ impl Report {
             stream.media_source_id = Some(source.id.clone());
             stream.active = Some(stats.active);
             stream.encoder_implementation = Some(VP8.to_owned());
+            // Both libraries work on the processor.
+            stream.power_efficient_encoder = Some(false);
             stream.target_bitrate = Some(stats.target_bitrate.as_bps() as f64);
             stream.frame_width = stats.resolution.map(|size| size.width);
             stream.frame_height = stats.resolution.map(|size| size.height);
@@ -59,6 +62,7 @@ impl Report {
             id: "SA".to_owned(),
             timestamp: self.timestamp,
             kind: Kind::Audio,
+            track_identifier: Some("audio".to_owned()),
             audio_level: Some(stats.audio_level),
             total_audio_energy: Some(stats.total_audio_energy),
             total_samples_duration: seconds(stats.total_samples_duration),
@@ -77,6 +81,7 @@ impl Report {
     pub fn fill_video_receive(&mut self, stats: &VideoReceiveStats) {
         for stream in self.received(Kind::Video) {
             stream.decoder_implementation = Some(VP8.to_owned());
+            stream.power_efficient_decoder = Some(false);
             stream.frames_received = Some(stats.frames_received);
             stream.frames_decoded = Some(stats.frames_decoded);
             stream.frames_rendered = Some(stats.frames_rendered);
@@ -87,6 +92,8 @@ impl Report {
             stream.frames_per_second = Some(stats.fps);
             stream.qp_sum = Some(stats.qp_sum);
             stream.total_decode_time = seconds(stats.total_decode_time);
+            // From the first packet to the decoder, and through it.
+            stream.total_processing_delay = seconds(stats.jitter_buffer_delay + stats.total_decode_time);
             stream.total_inter_frame_delay = seconds(stats.total_inter_frame_delay);
             stream.total_squared_inter_frame_delay = Some(stats.total_squared_inter_frame_delay);
             stream.pause_count = Some(stats.pause_count);

@@ -190,6 +190,16 @@ impl Report {
         }
     }
 
+    /// How long the packets of our pictures waited for their turn, summed. Sound never waits.
+    pub fn fill_send_delay(&mut self, pictures: Duration) {
+        for stream in self.outbound_mut() {
+            stream.total_packet_send_delay = Some(match stream.kind {
+                Kind::Audio => 0.0,
+                Kind::Video => pictures.as_secs_f64(),
+            });
+        }
+    }
+
     /// What passed and what the other side reported, as of `now` (the report's moment).
     pub fn fill_accounts(&mut self, now: Instant, accounts: &Accounts) {
         for (ssrc, sent) in &accounts.sent {

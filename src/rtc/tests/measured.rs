@@ -7,7 +7,7 @@ use crate::rtc::stats::quality::QualityMeter;
 
 impl Call {
     /// Both sides send sound and pictures for `time`, as much as the estimate allows.
-    async fn talk(&mut self, time: Duration) {
+    pub(super) async fn talk(&mut self, time: Duration) {
         let sides = [self.a.mesh.media(), self.b.mesh.media()];
         let start = clock::now();
         let mut frame = 0;
@@ -29,11 +29,19 @@ impl Call {
     }
 
     /// A's statistics.
-    async fn stats(&mut self) -> stats::Report {
+    pub(super) async fn stats(&mut self) -> stats::Report {
         self.a.stats = None;
         self.a.mesh.request_stats(clock::now());
         self.until("statistics", |call| call.a.stats.is_some()).await;
         self.a.stats.take().expect("just seen")
+    }
+
+    /// B's.
+    pub(super) async fn stats_of_b(&mut self) -> stats::Report {
+        self.b.stats = None;
+        self.b.mesh.request_stats(clock::now());
+        self.until("statistics", |call| call.b.stats.is_some()).await;
+        self.b.stats.take().expect("just seen")
     }
 }
 

@@ -13,6 +13,7 @@ use ::rtc::shared::time::SystemInstant;
 use ::rtc::statistics::stats::RTCStats;
 use ::rtc::statistics::stats::certificate::RTCCertificateStats;
 use ::rtc::statistics::stats::codec::RTCCodecStats;
+use ::rtc::statistics::stats::data_channel::RTCDataChannelStats;
 use ::rtc::statistics::stats::ice_candidate::RTCIceCandidateStats;
 use ::rtc::statistics::stats::ice_candidate_pair::{RTCIceCandidatePairStats, RTCStatsIceCandidatePairState};
 use ::rtc::statistics::stats::peer_connection::RTCPeerConnectionStats;
@@ -28,8 +29,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::servers::Servers;
 use crate::rtc::stats::{
-    Candidate, CandidatePair, Certificate, Codec, Entry, InboundRtp, Kind, OutboundRtp, PairState,
-    PeerConnection, Report, Transport,
+    Candidate, CandidatePair, Certificate, Codec, DataChannel, Entry, InboundRtp, Kind, OutboundRtp,
+    PairState, PeerConnection, Report, Transport,
 };
 use crate::rtc::{CandidateType, DtlsState, PairEnd, SelectedPair};
 
@@ -69,7 +70,8 @@ fn entry(theirs: &Theirs) -> Option<Entry> {
         Theirs::Codec(theirs) => Entry::Codec(codec(theirs)),
         Theirs::InboundRtp(theirs) => Entry::InboundRtp(inbound(theirs)),
         Theirs::OutboundRtp(theirs) => Entry::OutboundRtp(outbound(theirs)),
-        // Those that the crate cannot fill, and data channels, which we do not have yet.
+        Theirs::DataChannel(theirs) => Entry::DataChannel(data_channel(theirs)),
+        // Those that the crate cannot fill.
         _ => return None,
     })
 }
@@ -269,6 +271,22 @@ fn codec(theirs: &RTCCodecStats) -> Codec {
         clock_rate: theirs.clock_rate,
         channels: (theirs.channels > 0).then_some(theirs.channels),
         sdp_fmtp_line: text(&theirs.sdp_fmtp_line),
+    }
+}
+
+fn data_channel(theirs: &RTCDataChannelStats) -> DataChannel {
+    let (id, timestamp) = head(&theirs.stats);
+    DataChannel {
+        id,
+        timestamp,
+        label: theirs.label.clone(),
+        protocol: theirs.protocol.clone(),
+        state: theirs.state.to_string(),
+        messages_sent: theirs.messages_sent,
+        bytes_sent: theirs.bytes_sent,
+        messages_received: theirs.messages_received,
+        bytes_received: theirs.bytes_received,
+        data_channel_identifier: Some(theirs.data_channel_identifier),
     }
 }
 
