@@ -96,6 +96,46 @@ fn two_probes_see_and_hear_each_other_directly() {
     assert!(offer < 2_000, "the offer has {offer} bytes");
 }
 
+/// Freezes in a log of pictures by the definition of W3C `freezeCount`: gaps over max(3 x mean gap,
+/// mean gap + 150 ms), the mean over the last 30; and their seconds.
+fn freezes(pictures: &[(f64, i64, String)]) -> (u64, f64) {
+    let gaps: Vec<f64> = pictures.windows(2).map(|two| two[1].0 - two[0].0).collect();
+    let frozen = |(n, gap): (usize, &f64)| {
+        let before = &gaps[n.saturating_sub(30)..n];
+        let mean = before.iter().sum::<f64>() / before.len() as f64;
+        (!before.is_empty() && *gap > (3.0 * mean).max(mean + 150.0)).then_some(*gap)
+    };
+    let found: Vec<f64> = gaps.iter().enumerate().filter_map(frozen).collect();
+    (found.len() as u64, found.iter().sum::<f64>() / 1e3)
+}
+
+#[test]
+fn freezes_in_the_statistics_are_those_in_the_log_of_shown_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let (mut caller, mut callee) = call(folder.path(), &server, &["--size", "640x360"]);
+    wait_for("first picture", || caller.event("first_frame"));
+    std::thread::sleep(Duration::from_secs(2));
+    for _ in 0..2 {
+        callee.freeze(Duration::from_millis(800));
+        std::thread::sleep(Duration::from_millis(1_800));
+    }
+    let stats = caller.last_stats();
+    assert!(caller.hang_up().success(), "{}", caller.stderr());
+    callee.hang_up();
+    let video = stat(&stats, "inbound-rtp", "video");
+    let until = video["timestamp"].as_f64().unwrap();
+    let pictures: Vec<_> = shown(&caller).into_iter().filter(|(t, ..)| *t <= until).collect();
+    let (count, seconds) = freezes(&pictures);
+    let said = (video["freezeCount"].as_u64().unwrap(), video["totalFreezesDuration"].as_f64().unwrap());
+    println!("the log has {count} freezes of {seconds:.3} s, the statistics {} of {:.3} s", said.0, said.1);
+    assert!(count >= 2, "the other side stood still twice");
+    assert_eq!(said.0, count);
+    assert!((said.1 - seconds).abs() < 0.1, "{said:?}");
+    let rendered = video["framesRendered"].as_u64().unwrap();
+    assert!(rendered.abs_diff(pictures.len() as u64) <= 2, "{rendered} of {}", pictures.len());
+}
+
 #[test]
 fn a_call_by_relay_only_goes_through_the_servers_own_turn() {
     let folder = tempfile::tempdir().unwrap();

@@ -316,7 +316,8 @@ impl Actor {
                 self.record.tell(What::Signaling { state: SignalingState::Resumed, reason: None });
             }
             SignalEvent::Message { message, .. } => self.record.received(message),
-            SignalEvent::RoundTrip(_) | SignalEvent::Failed(_) => {}
+            SignalEvent::RoundTrip(time) => self.record.round_trip(*time),
+            SignalEvent::Failed(_) => {}
         }
         self.decide(Input::Signaling(event));
     }
@@ -389,6 +390,7 @@ impl Actor {
             Effect::ConnectSignaling { server, name } => {
                 self.server = Some(server.authority());
                 let name = if name.is_empty() { NAMELESS.to_owned() } else { name };
+                self.record.server(server.to_string());
                 self.signaling = Some(signaling::connect(server, name, self.parts.dialer.clone()));
             }
             Effect::Send { message, id } => self.send(message, id),

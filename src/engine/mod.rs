@@ -15,6 +15,7 @@ pub(crate) mod open;
 pub mod parts;
 mod quality;
 mod recorder;
+mod story;
 pub mod view;
 
 use std::sync::Arc;

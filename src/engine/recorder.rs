@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use signaling_protocol::{ClientMessage, Envelope, MediaState, Message, ServerMessage};
 use tokio::sync::{mpsc, watch};
@@ -16,6 +16,8 @@ use crate::record::{
 use crate::rtc::Signal;
 use crate::rtc::stats::Report;
 
+use super::story::Story;
+
 /// One call after another.
 pub struct Recorder {
     history: watch::Sender<Arc<History>>,
@@ -23,13 +25,20 @@ pub struct Recorder {
     changes: Changes,
     phase: Option<Phase>,
     devices: BTreeMap<DeviceKind, Device>,
+    story: Story,
 }
 
 impl Recorder {
     /// Tells `history` and, if there is one, `observer`, which loses what it does not take in time.
     pub fn new(history: watch::Sender<Arc<History>>, observer: Option<mpsc::Sender<Entry>>) -> Self {
-        let mut recorder =
-            Self { history, observer, changes: Changes::default(), phase: None, devices: BTreeMap::new() };
+        let mut recorder = Self {
+            history,
+            observer,
+            changes: Changes::default(),
+            story: Story::default(),
+            phase: None,
+            devices: BTreeMap::new(),
+        };
         recorder.begin();
         recorder
     }
@@ -39,6 +48,7 @@ impl Recorder {
         self.changes = Changes::default();
         self.phase = None;
         self.devices.clear();
+        self.story = Story::default();
         self.history.send_replace(Arc::default());
         self.tell(What::Session(Session::default()));
     }
@@ -79,12 +89,23 @@ impl Recorder {
     }
 
     /// All statistics of a connection, and what they change.
-    pub fn report(&mut self, report: Report) {
+    pub fn report(&mut self, mut report: Report) {
+        let network = self.story.fill(&mut report);
         let changes = self.changes.of(&report);
         self.take(Entry::stats(report));
-        for what in changes {
+        for what in changes.into_iter().chain(network) {
             self.tell(what);
         }
+    }
+
+    /// The server that messages go through.
+    pub fn server(&mut self, url: String) {
+        self.story.server(url);
+    }
+
+    /// The round trip to it.
+    pub fn round_trip(&mut self, time: Duration) {
+        self.story.round_trip(time.as_secs_f64());
     }
 
     /// A message leaves.
@@ -147,6 +168,7 @@ impl Recorder {
     }
 
     fn take(&mut self, entry: Entry) {
+        self.story.on(&entry);
         if let Some(observer) = &self.observer
             && observer.try_send(entry.clone()).is_err()
         {

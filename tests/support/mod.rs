@@ -131,6 +131,15 @@ impl Probe {
         Self { out, process, stdin }
     }
 
+    /// Nothing of it runs for `time`.
+    pub fn freeze(&self, time: Duration) {
+        let signal =
+            |name: &str| Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap();
+        assert!(signal("-STOP").success());
+        std::thread::sleep(time);
+        assert!(signal("-CONT").success());
+    }
+
     pub fn say(&mut self, line: &str) {
         writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
     }

@@ -90,12 +90,11 @@ impl Accounts {
                     _ => return account.on_message(now, direction, local, address, &message),
                 }
             }
-            Some(_) => {
-                channel_data(datagram).and_then(|(channel, data)| Some((account.peer_of(channel)?, data)))
-            }
+            Some(_) => channel_data(datagram)
+                .and_then(|(channel, data)| Some((account.peer_of(local, channel)?, data))),
             None => None,
         };
-        if let (Some(relayed), Some((peer, data))) = (account.relayed, inside) {
+        if let (Some(relayed), Some((peer, data))) = (account.relay_of(local), inside) {
             self.on_path(now, direction, relayed, peer, Some(server), data);
         }
     }

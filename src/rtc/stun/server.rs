@@ -12,8 +12,8 @@ use crate::rtc::stats::{ServerFailure, ServerTransport, StunErrors};
 /// Requests that an answer may still come for; the oldest is forgotten.
 const UNANSWERED: usize = 64;
 
-/// Codes that are told apart, answers that are kept for the NAT verdict, and channels (RFC 8656 has
-/// 4096; a participant has a few candidates). What is more is not kept.
+/// Codes that are told apart, answers that are kept for the NAT verdict, allocations, and channels
+/// (RFC 8656 has 4096; a participant has a few candidates). What is more is not kept.
 const MOST: usize = 64;
 
 /// See the module.
@@ -59,7 +59,10 @@ pub struct Server {
     pub answers: Vec<Mapped>,
     first_request: Option<Instant>,
     unanswered: VecDeque<Request>,
-    channels: BTreeMap<u16, SocketAddr>,
+    /// Our address at the relay, by the socket that asked for it.
+    relays: BTreeMap<SocketAddr, SocketAddr>,
+    /// Who is behind a channel of a socket's allocation.
+    channels: BTreeMap<(SocketAddr, u16), SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,13 +99,19 @@ impl Server {
             answers: Vec::new(),
             first_request: None,
             unanswered: VecDeque::new(),
+            relays: BTreeMap::new(),
             channels: BTreeMap::new(),
         }
     }
 
-    /// Who is behind a channel.
-    pub(super) fn peer_of(&self, channel: u16) -> Option<SocketAddr> {
-        self.channels.get(&channel).copied()
+    /// Who is behind a channel of the allocation of `local`.
+    pub(super) fn peer_of(&self, local: SocketAddr, channel: u16) -> Option<SocketAddr> {
+        self.channels.get(&(local, channel)).copied()
+    }
+
+    /// Where the allocation of `local` is reached.
+    pub(super) fn relay_of(&self, local: SocketAddr) -> Option<SocketAddr> {
+        self.relays.get(&local).copied()
     }
 
     /// A request leaves or an answer comes, at the socket `local`.
@@ -191,6 +200,9 @@ impl Server {
             Method::Allocate | Method::Refresh => {
                 if let Some(relayed) = message.relayed() {
                     self.relayed = Some(relayed);
+                    if self.relays.len() < MOST || self.relays.contains_key(&request.local) {
+                        self.relays.insert(request.local, relayed);
+                    }
                 }
                 if let Some(lifetime) = message.lifetime() {
                     self.lifetime = Some(Duration::from_secs(lifetime.into()));
@@ -198,10 +210,11 @@ impl Server {
                 }
             }
             Method::ChannelBind => {
-                if let Some((channel, peer)) = request.binds
-                    && (self.channels.len() < MOST || self.channels.contains_key(&channel))
-                {
-                    self.channels.insert(channel, peer);
+                if let Some((channel, peer)) = request.binds {
+                    let key = (request.local, channel);
+                    if self.channels.len() < MOST || self.channels.contains_key(&key) {
+                        self.channels.insert(key, peer);
+                    }
                 }
             }
             Method::Binding | Method::Send | Method::Data | Method::CreatePermission | Method::Other => {}
