@@ -321,6 +321,33 @@ async fn nonsense_ends_its_connection_and_no_other() {
 }
 
 #[tokio::test]
+async fn random_bytes_hurt_neither_port_with_and_without_tls() {
+    let secured = secured(rustls::ALL_VERSIONS).await;
+    let plain = plain().await;
+    let ports = [plain.address, plain.turn().await, secured.server.address];
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    for round in 0..300usize {
+        let bytes = (0..round % 100 + 1).map(|_| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed as u8
+        });
+        // What looks like TLS, like STUN, and like anything.
+        let mut bytes: Vec<u8> = bytes.collect();
+        bytes[0] = [0x16, 0, 1, bytes[0]][round % 4];
+        let mut stream = TcpStream::connect(ports[round % 3]).await.expect("the server listens");
+        stream.write_all(&bytes).await.ok();
+        stream.shutdown().await.ok();
+        let mut answer = Vec::new();
+        timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an end").ok();
+    }
+    allocate(Via::Tcp(ports[0])).await;
+    allocate(Via::Tcp(ports[1])).await;
+    allocate(secured.via(ports[2])).await;
+}
+
+#[tokio::test]
 async fn half_a_frame_is_waited_for() {
     let server = plain().await;
     let mut stream = TcpStream::connect(server.turn().await).await.expect("the server listens");

@@ -10,7 +10,7 @@ use super::relay::MAX_PACKET;
 const MAX_FRAME: usize = MAX_PACKET + 128;
 
 /// What is read at a time; more than a frame, so that there is always room to go on.
-const BUFFER: usize = 16 * 1024;
+const BUFFER: usize = 8 * 1024;
 
 /// Every STUN message has it (RFC 8489, section 5).
 const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];

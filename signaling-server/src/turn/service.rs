@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -17,6 +18,10 @@ use super::{
 };
 use crate::{clock::Clock, ice::TurnSecret};
 
+/// Most clients over TCP and TLS at once, on all ports: far more than there are relay addresses,
+/// since everybody may connect before showing credentials. Each costs about 15 kB.
+const CONNECTIONS: usize = 4096;
+
 /// The relay behind all listeners.
 #[derive(Debug)]
 pub struct Service {
@@ -26,6 +31,7 @@ pub struct Service {
     relays: Arc<Relays>,
     clock: Clock,
     receivers: TaskTracker,
+    connections: Semaphore,
 }
 
 impl Service {
@@ -38,12 +44,18 @@ impl Service {
             relays: Arc::new(relays),
             clock,
             receivers: TaskTracker::new(),
+            connections: Semaphore::new(CONNECTIONS),
         }
     }
 
     /// The state of one more listener, or of one connection.
     pub fn core(&self) -> Core {
         Core::new(self.secret.clone(), self.nonces.clone(), self.limiter.clone(), self.relays.clone())
+    }
+
+    /// A place for one more connection, while it is kept; `None` if there are too many.
+    pub fn connection(&self) -> Option<SemaphorePermit<'_>> {
+        self.connections.try_acquire().ok()
     }
 
     /// What is shared with those who hand out credentials.

@@ -25,16 +25,17 @@ use super::{
 const TICK: Duration = Duration::from_secs(1);
 
 /// How long a client without a relay address may take for its next message.
-const IDLE: Duration = Duration::from_secs(30);
+const IDLE: Duration = Duration::from_secs(15);
 
 /// How long a client may leave what is written to it unread.
 const STALLED: Duration = Duration::from_secs(15);
 
-/// What is written at a time: enough to make up for the cost of a system call and a TLS record.
-const BATCH: usize = 16 * 1024;
+/// What is written at a time: enough to make up for the cost of a system call and a TLS record. It
+/// is not recalled when it gets old, so on a slow way it is delay.
+const BATCH: usize = 8 * 1024;
 
-/// What the system may hold of a connection that has not been sent yet. More would be delay.
-const UNSENT: u32 = 16 * 1024;
+/// What the system may hold of a connection that has not been sent yet; delay as well.
+const UNSENT: u32 = 8 * 1024;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +79,10 @@ pub fn prepare(stream: &TcpStream) {
 
 /// Serves one client until its connection ends.
 pub async fn serve<S: AsyncRead + AsyncWrite>(service: &Service, stream: S, client: SocketAddr) {
+    let Some(_place) = service.connection() else {
+        tracing::warn!(%client, "too many TURN connections; one more was closed");
+        return;
+    };
     let (outlet, packets) = queue();
     let mut connection = Connection {
         service,
@@ -178,8 +183,7 @@ impl Connection<'_> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let now = self.service.clock().now();
-            self.gather(now);
+            self.gather();
             tokio::select! {
                 // Answers that a client does not read are no reason to answer more.
                 read = reader.read(frames.space()), if self.output.bytes.len() < BATCH => match read? {
@@ -193,7 +197,7 @@ impl Connection<'_> {
                     let went = went?;
                     self.output.sent(went, self.service.clock().now());
                 }
-                Some(packet) = self.packets.recv(), if self.output.bytes.is_empty() => {
+                Some(packet) = self.packets.recv(), if self.output.is_idle() => {
                     let now = self.service.clock().now();
                     if let Some(frame) = packet.into_frame(now) {
                         self.output.push(&frame, now);
@@ -204,8 +208,13 @@ impl Connection<'_> {
         }
     }
 
-    /// Packets of peers into one write.
-    fn gather(&mut self, now: Duration) {
+    /// Packets of peers into one write, when what was there before is out: those that wait here
+    /// are not forgotten when they get old.
+    fn gather(&mut self) {
+        if !self.output.is_idle() {
+            return;
+        }
+        let now = self.service.clock().now();
         while self.output.bytes.len() < BATCH
             && let Ok(packet) = self.packets.try_recv()
         {
