@@ -33,6 +33,9 @@ pub struct Settings {
     pub gain_control: bool,
     /// Never tell the other side our addresses.
     pub relay_only: bool,
+    /// HTTP proxy (`http://[USER:PASSWORD@]HOST[:PORT]`) for servers and relays; empty: the one that
+    /// the environment names; `none`: none.
+    pub proxy: String,
     /// How the window looks.
     pub theme: Theme,
 }
@@ -68,6 +71,7 @@ impl Default for Settings {
             noise_suppression: true,
             gain_control: true,
             relay_only: false,
+            proxy: String::new(),
             theme: Theme::System,
         }
     }

@@ -20,6 +20,7 @@ pub mod engine;
 pub mod headless;
 pub mod link;
 pub mod media;
+pub mod proxy;
 pub mod record;
 pub mod rtc;
 pub mod server_url;

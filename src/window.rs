@@ -13,10 +13,12 @@ use tokio::runtime::Runtime;
 
 use crate::config::{Loaded, Settings, SettingsFile};
 use crate::desktop::instance::{self, Claim};
+use crate::dial::{Dialer, Trust};
 use crate::engine::command::Command;
 use crate::engine::parts::{AudioChoice, EngineParts, SinkChoice, VideoChoice};
 use crate::engine::{Engine, Hosting};
 use crate::link::Link;
+use crate::proxy::Proxies;
 use crate::server_url::ServerUrl;
 use crate::ui::{self, UiEngine};
 use crate::units::Resolution;
@@ -24,9 +26,13 @@ use crate::units::Resolution;
 /// How long saying goodbye may take after the window is closed.
 const SHUTDOWN: Duration = Duration::from_secs(3);
 
-/// Flags of the window; all of them are for demonstrations and tests.
+/// Flags of the window; all but the first are for demonstrations and tests.
 #[derive(Args, Clone, Debug, Default)]
 pub struct WindowArgs {
+    /// HTTP proxy for servers and relays, http://[USER:PASSWORD@]HOST[:PORT], or `none`; otherwise
+    /// that of the settings, or of the environment (https_proxy, all_proxy, no_proxy)
+    #[arg(long, value_name = "URL|none")]
+    proxy: Option<String>,
     /// Camera: a Y4M file, `pattern`, `demo` (the pattern if there is no camera) or `none`
     #[arg(long, value_name = "FILE|pattern|demo|none")]
     video: Option<String>,
@@ -91,7 +97,11 @@ pub fn run(link: Option<&str>, args: &WindowArgs) -> anyhow::Result<()> {
 
     let mut parts = EngineParts::devices(loaded.settings);
     parts.settings_file = settings_file;
-    parts.first_notice = loaded.notice;
+    parts.first_notice = loaded.notice.or(parts.first_notice);
+    if let Some(proxy) = &args.proxy {
+        parts.dialer = Dialer::new(Trust::system(), Proxies::named(proxy)?);
+        parts.first_notice = None;
+    }
     args.apply(&mut parts);
     let runtime = runtime()?;
     let mut engine = {

@@ -16,14 +16,20 @@ mod tls;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::proxy::{Proxies, tunnel};
 use crate::server_url::{Host, Security};
 pub use tls::{Trust, TrustError};
+
+/// How long a proxy may take to connect us.
+const TUNNEL: Duration = Duration::from_secs(3);
 
 /// TCP, or TLS over it.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -48,6 +54,9 @@ pub enum DialError {
     /// Nothing at all came back.
     #[error("it does not answer")]
     Silent,
+    /// The proxy on the way does not let us through; one clause that names it.
+    #[error("{0}")]
+    Proxy(String),
     /// The certificate is not trusted, or no TLS is spoken.
     #[error("no secure connection can be made: {0}")]
     Tls(String),
@@ -70,33 +79,33 @@ pub struct Dialer(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     trust: Trust,
+    proxies: Proxies,
     tls: OnceCell<Arc<rustls::ClientConfig>>,
 }
 
 impl Dialer {
-    /// Trusts whom `trust` says.
-    pub fn new(trust: Trust) -> Self {
-        Self(Arc::new(Inner { trust, tls: OnceCell::new() }))
+    /// Trusts whom `trust` says, and goes through the proxy that `proxies` names.
+    pub fn new(trust: Trust, proxies: Proxies) -> Self {
+        Self(Arc::new(Inner { trust, proxies, tls: OnceCell::new() }))
     }
 
-    /// A TCP connection to a host, from the local address `from` if one is given. Has no deadline as
-    /// a whole; each address is given up after some seconds.
+    /// A TCP connection to a host, from the local address `from` if one is given, through a proxy
+    /// where one is named. Has no deadline as a whole; each address is given up after some seconds.
     pub async fn connect(
         &self,
         host: &Host,
         port: u16,
         from: Option<IpAddr>,
     ) -> Result<TcpStream, DialError> {
-        let mut addresses = names::resolve(host, port).await.map_err(DialError::Name)?;
-        if let Some(from) = from {
-            addresses.retain(|address| address.is_ipv4() == from.is_ipv4());
-            if addresses.is_empty() {
-                return Err(DialError::Family(if from.is_ipv4() { "IPv4" } else { "IPv6" }));
-            }
+        let Some(proxy) = self.0.proxies.to(host) else { return reach(host, port, from).await };
+        let mut tcp = reach(&proxy.host, proxy.port, from)
+            .await
+            .map_err(|error| DialError::Proxy(format!("the proxy {proxy} cannot be used: {error}")))?;
+        match timeout(TUNNEL, tunnel(&mut tcp, proxy, host, port)).await {
+            Ok(Ok(())) => Ok(tcp),
+            Ok(Err(error)) => Err(DialError::Proxy(format!("the proxy {proxy} {error}"))),
+            Err(_) => Err(DialError::Proxy(format!("the proxy {proxy} does not answer"))),
         }
-        let stream = race::connect(addresses, from).await?;
-        stream.set_nodelay(true).ok();
-        Ok(stream)
     }
 
     /// The stream as it is, or TLS over it (1.2 or 1.3, with the certificate checked).
@@ -141,4 +150,17 @@ impl Dialer {
         };
         self.0.tls.get_or_init(read).await.clone()
     }
+}
+
+async fn reach(host: &Host, port: u16, from: Option<IpAddr>) -> Result<TcpStream, DialError> {
+    let mut addresses = names::resolve(host, port).await.map_err(DialError::Name)?;
+    if let Some(from) = from {
+        addresses.retain(|address| address.is_ipv4() == from.is_ipv4());
+        if addresses.is_empty() {
+            return Err(DialError::Family(if from.is_ipv4() { "IPv4" } else { "IPv6" }));
+        }
+    }
+    let stream = race::connect(addresses, from).await?;
+    stream.set_nodelay(true).ok();
+    Ok(stream)
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use signaling_protocol::IceServer;
 
 use crate::config::{Settings, SettingsFile};
-use crate::dial::Dialer;
+use crate::dial::{Dialer, Trust};
+use crate::proxy::Proxies;
 use crate::rtc::IcePolicy;
 use crate::units::{Bitrate, Resolution};
 
@@ -79,10 +80,14 @@ pub struct EngineParts {
 impl EngineParts {
     /// The devices of this computer, as the settings name them.
     pub fn devices(settings: Settings) -> Self {
+        let (proxies, first_notice) = match Proxies::named(&settings.proxy) {
+            Ok(proxies) => (proxies, None),
+            Err(error) => (Proxies::None, Some(format!("No proxy is used: {error}."))),
+        };
         Self {
             settings,
             settings_file: None,
-            first_notice: None,
+            first_notice,
             video: VideoChoice::Camera { demo: false },
             audio: AudioChoice::Microphone,
             sink: SinkChoice::Speaker,
@@ -90,7 +95,7 @@ impl EngineParts {
             ice_policy: IcePolicy::All,
             with_video: true,
             max_bitrate: None,
-            dialer: Dialer::default(),
+            dialer: Dialer::new(Trust::system(), proxies),
         }
     }
 }

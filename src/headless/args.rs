@@ -56,6 +56,10 @@ pub struct ProbeArgs {
     /// Extra root certificates (PEM) for wss and turns
     #[arg(long, value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
+    /// HTTP proxy for wss and for TURN over TCP and TLS, http://[USER:PASSWORD@]HOST[:PORT], or
+    /// `none`; otherwise the one that the environment names (https_proxy, all_proxy, no_proxy)
+    #[arg(long, value_name = "URL|none")]
+    pub proxy: Option<String>,
     /// Cap on the video bitrate, in bits per second
     #[arg(long, value_name = "BPS")]
     pub max_bitrate: Option<u64>,

@@ -33,6 +33,7 @@ use crate::media::frame::VideoFrame;
 use crate::media::source::wav::WavFile;
 use crate::media::source::y4m::Y4mFile;
 use crate::media::{DeviceError, marker};
+use crate::proxy::Proxies;
 use crate::record::{Entry, What};
 use crate::rtc::{IcePolicy, IceState};
 use crate::server_url::ServerUrlError;
@@ -162,6 +163,8 @@ fn parts(args: &ProbeArgs) -> Result<EngineParts, Failure> {
         }
         None => Trust::system(),
     };
+    let proxies = Proxies::named(args.proxy.as_deref().unwrap_or_default())
+        .map_err(|error| Failure::Arguments(format!("--proxy: {error}")))?;
     let video = if args.no_video { VideoChoice::None } else { args.video_choice() };
     let audio = args.audio_choice();
     let wrong = |error: DeviceError| Failure::Arguments(error.to_string());
@@ -190,7 +193,7 @@ fn parts(args: &ProbeArgs) -> Result<EngineParts, Failure> {
         ice_policy: IcePolicy::from(args.ice_policy),
         with_video: !args.no_video,
         max_bitrate: args.max_bitrate().map_err(Failure::Arguments)?,
-        dialer: Dialer::new(trust),
+        dialer: Dialer::new(trust, proxies),
         ..EngineParts::devices(settings)
     })
 }

@@ -37,7 +37,9 @@ fn in_words(server: &ServerUrl, error: DialError) -> SignalingError {
     match error {
         DialError::Name(reason) => SignalingError::NameNotFound { server, reason },
         DialError::Refused => SignalingError::Refused { server },
-        DialError::Unreachable(reason) => SignalingError::Unreachable { server, reason },
+        DialError::Unreachable(reason) | DialError::Proxy(reason) => {
+            SignalingError::Unreachable { server, reason }
+        }
         DialError::Silent => SignalingError::TimedOut { server },
         DialError::Tls(reason) => SignalingError::Tls { server, reason },
         error @ DialError::Family(_) => SignalingError::Unreachable { server, reason: error.to_string() },

@@ -1,5 +1,6 @@
 //! Two meshes over real PeerConnections on loopback, joined by channels in place of signaling.
 
+mod bad_servers;
 mod counted;
 mod measured;
 mod moves;

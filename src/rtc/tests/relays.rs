@@ -10,11 +10,12 @@ use tokio::net::{TcpListener, UdpSocket};
 
 use super::*;
 use crate::dial::{Dialer, Stream, Trust};
+use crate::proxy::Proxies;
 use crate::rtc::turn_stream::framing::{Deframer, framed};
 
 /// What a stream to a relay leads through.
-struct Gate {
-    address: SocketAddr,
+pub struct Gate {
+    pub address: SocketAddr,
     /// Cuts the streams that are open.
     cut: Arc<tokio::sync::Notify>,
 }
@@ -23,7 +24,7 @@ struct Gate {
 const DETOUR: Duration = Duration::from_millis(30);
 
 /// A door to a relay for streams: each gets a UDP socket of its own.
-async fn gate(relay: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>) -> Gate {
+pub async fn gate(relay: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>) -> Gate {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let cut = Arc::new(tokio::sync::Notify::new());
@@ -78,7 +79,7 @@ async fn carry_to(relay: SocketAddr, mut stream: Box<dyn Stream>) {
 }
 
 /// A certificate for `localhost`, and a dialer that trusts it.
-fn certificate() -> (Arc<rustls::ServerConfig>, Dialer) {
+pub fn certificate() -> (Arc<rustls::ServerConfig>, Dialer) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("ca.pem");
@@ -92,11 +93,11 @@ fn certificate() -> (Arc<rustls::ServerConfig>, Dialer) {
         .with_no_client_auth()
         .with_single_cert(vec![made.cert.der().clone()], key.into())
         .expect("a pair");
-    (Arc::new(config), Dialer::new(trust))
+    (Arc::new(config), Dialer::new(trust, Proxies::None))
 }
 
 /// Two who may meet at relays only. What carries the path is `expected`.
-async fn meet(servers: Vec<IceServer>, dialer: &Dialer, expected: &str) -> Call {
+pub async fn meet(servers: Vec<IceServer>, dialer: &Dialer, expected: &str) -> Call {
     let config = TransportConfig { ice_servers: servers, ice_policy: IcePolicy::Relay, ..config() };
     let options = || Options {
         addresses: Addresses::Only(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]),
@@ -126,11 +127,11 @@ async fn meet(servers: Vec<IceServer>, dialer: &Dialer, expected: &str) -> Call 
     call
 }
 
-fn with_url(server: &IceServer, urls: &[String]) -> IceServer {
+pub fn with_url(server: &IceServer, urls: &[String]) -> IceServer {
     IceServer { urls: urls.to_vec(), ..server.clone() }
 }
 
-fn udp_address(server: &IceServer) -> SocketAddr {
+pub fn udp_address(server: &IceServer) -> SocketAddr {
     server.urls[0].trim_start_matches("turn:").parse().expect("an address")
 }
 
@@ -200,5 +201,42 @@ async fn a_stream_that_breaks_in_a_call_is_replaced_at_once() {
     call.connected().await;
     println!("back after {:?}", start.elapsed());
     call.close().await;
+    drop(relay);
+}
+
+/// A proxy that leads to `target`, whatever it is asked for.
+async fn proxy_to(target: SocketAddr) -> (SocketAddr, Arc<std::sync::Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let log = asked.clone();
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            let log = log.clone();
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(tcp.read_u8().await.expect("a request"));
+                }
+                log.lock().unwrap().push(String::from_utf8(head).expect("text"));
+                tcp.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.expect("written");
+                let mut there = tokio::net::TcpStream::connect(target).await.expect("the target");
+                tokio::io::copy_bidirectional(&mut tcp, &mut there).await.ok();
+            });
+        }
+    });
+    (address, asked)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_behind_a_proxy_is_named_to_the_proxy_and_not_to_the_name_service() {
+    let (server, relay) = relay().await;
+    let gate = gate(udp_address(&server), None).await;
+    let (proxy, asked) = proxy_to(gate.address).await;
+    let dialer = Dialer::new(Trust::system(), Proxies::named(&proxy.to_string()).expect("a proxy"));
+    let url = "turn:relay.invalid:443?transport=tcp".to_owned();
+    meet(vec![with_url(&server, &[url])], &dialer, "tcp").await.close().await;
+    let asked = asked.lock().unwrap();
+    assert!(asked.iter().all(|head| head.starts_with("CONNECT relay.invalid:443 HTTP/1.1\r\n")), "{asked:?}");
     drop(relay);
 }

@@ -13,7 +13,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, IoSliceMut};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -173,7 +173,7 @@ impl Hub {
     }
 
     fn begin(self: &Arc<Self>, server: Arc<Server>, stand_in: SocketAddr) -> Route {
-        self.note(&server, Standing::Asking);
+        self.note(&server, Standing::Asking(None));
         let mut route = Route { server: server.clone(), talk: Talk::default(), way: Way::Closed, task: None };
         match (server.place.transport, &server.place.host) {
             (ServerTransport::Udp, Host::V4(_) | Host::V6(_)) => {
@@ -361,7 +361,7 @@ impl Hub {
 
     /// The server that a datagram by UDP is from. Two URLs may lead to one address: an
     /// answer belongs to whoever asked, the rest to the relay.
-    fn from_server(&self, from: SocketAddr, datagram: &[u8]) -> Option<(SocketAddr, Arc<Server>)> {
+    fn server_at(&self, from: SocketAddr, datagram: &[u8]) -> Option<(SocketAddr, Arc<Server>)> {
         let routes = self.lock();
         let ours = routes.iter().filter(|(_, route)| route.knows_address(from));
         let rank = |route: &Route| (route.talk.knows(datagram), route.server.place.service == Service::Turn);
@@ -419,6 +419,15 @@ fn told_address(datagram: &[u8]) -> Option<SocketAddr> {
     }
 }
 
+/// Whether a participant can have such an address. A candidate may name any; what would go to
+/// services of this computer, or to everybody around, is lost instead.
+fn may_be_a_participant(local: SocketAddr, address: SocketAddr) -> bool {
+    let ip = address.ip().to_canonical();
+    let everybody = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    let nowhere = ip.is_unspecified() || ip.is_multicast() || everybody || address.port() == 0;
+    !nowhere && (!ip.is_loopback() || local.ip().is_loopback())
+}
+
 fn spawn(future: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(future))
 }
@@ -448,6 +457,7 @@ impl Drive {
             let again = waits.next().filter(|_| !hopeless);
             let Some(wait) = again else { return hub.close(self.stand_in, failure) };
             tracing::debug!(url = self.server.url, failure.text, "a stream is opened again");
+            hub.note(&self.server, Standing::Asking(Some(failure)));
             drop(hub);
             sleep(*wait).await;
             let Some(hub) = self.hub.upgrade() else { return };
@@ -515,6 +525,7 @@ fn failure(error: &DialError) -> ServerFailure {
         DialError::Family(_) | DialError::Refused | DialError::Unreachable(_) | DialError::Silent => {
             FailedStep::Connect
         }
+        DialError::Proxy(_) => FailedStep::Proxy,
         DialError::Tls(_) => FailedStep::Tls,
     };
     ServerFailure { step, text: error.to_string() }
@@ -534,7 +545,7 @@ impl Routes {
         let from = meta.addr;
         // Several datagrams of one size in one: media, which is nobody's answer.
         let one = &datagram[..meta.stride.max(1).min(datagram.len())];
-        let Some((stand_in, server)) = self.hub.from_server(from, one) else {
+        let Some((stand_in, server)) = self.hub.server_at(from, one) else {
             self.hub.account_peer(Direction::Received, from, datagram, meta.stride);
             return true;
         };
@@ -559,6 +570,7 @@ impl AsyncUdpSocket for Routes {
         let stand_in = transmit.destination;
         let len = transmit.contents.len();
         let server = match self.hub.servers.behind(stand_in) {
+            Behind::Itself if !may_be_a_participant(self.hub.local, stand_in) => return Poll::Ready(Ok(len)),
             Behind::Itself => {
                 let sent = ready!(self.hub.socket.poll_send(cx, transmit));
                 if sent.is_ok() {
@@ -625,5 +637,32 @@ impl AsyncUdpSocket for Routes {
 
     fn max_gro_segments(&self) -> usize {
         self.hub.socket.max_gro_segments()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_candidate_leads_nowhere() {
+        let local = |text: &str| SocketAddr::new(text.parse().unwrap(), 5_000);
+        let reached = |from: &str, to: &str| may_be_a_participant(local(from), to.parse().unwrap());
+        for nowhere in [
+            "127.0.0.1:53",
+            "0.0.0.0:80",
+            "224.0.0.251:5353",
+            "255.255.255.255:9",
+            "[::1]:53",
+            "[ff02::1]:9",
+            "[::ffff:127.0.0.1]:53",
+            "192.0.2.1:0",
+        ] {
+            assert!(!reached("192.168.1.5", nowhere), "{nowhere}");
+        }
+        for there in ["192.168.1.6:5000", "[2001:db8::1]:5000", "100.64.0.1:5000"] {
+            assert!(reached("192.168.1.5", there), "{there}");
+        }
+        assert!(reached("127.0.0.1", "127.0.0.1:5000"), "two programs on one computer");
     }
 }

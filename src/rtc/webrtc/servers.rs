@@ -100,8 +100,8 @@ impl Place {
 /// What became of asking a server from one socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// No answer yet.
-    Asking,
+    /// No answer yet; what has gone wrong so far.
+    Asking(Option<ServerFailure>),
     /// It answered as it should.
     Works,
     /// It did not; the text is the clause "it …".
@@ -167,14 +167,15 @@ impl Trial {
         for (local, standing) in &self.standings {
             match standing {
                 Standing::Works => return Some(Standing::Works),
-                Standing::Asking if !overdue => return None,
-                Standing::Asking => {}
+                Standing::Asking(_) if !overdue => return None,
+                Standing::Asking(None) => {}
                 // One's own addresses lead to nobody else; what happened there tells least.
-                Standing::Failed(_) if failed.is_some() && local.ip().is_loopback() => {}
-                Standing::Failed(_) => failed = Some(standing.clone()),
+                Standing::Asking(Some(_)) | Standing::Failed(_)
+                    if failed.is_some() && local.ip().is_loopback() => {}
+                Standing::Asking(Some(failure)) | Standing::Failed(failure) => failed = Some(failure.clone()),
             }
         }
-        Some(failed.unwrap_or_else(Standing::silent))
+        Some(failed.map_or_else(Standing::silent, Standing::Failed))
     }
 }
 
@@ -356,7 +357,7 @@ impl Servers {
         if standing == Standing::Works {
             trial.settled = true;
         }
-        if standing == Standing::Asking && !trial.judging {
+        if standing == Standing::Asking(None) && !trial.judging {
             trial.judging = true;
             trial.standings.clear();
             // Ends with the connection, which owns the servers.
@@ -500,12 +501,12 @@ mod tests {
         let at = |n: u8| SocketAddr::from(([127, 0, 0, n], 1));
         let failed = Standing::failed(FailedStep::Connect, "it has no IPv6 address");
         trial.standings.insert(at(1), failed.clone());
-        trial.standings.insert(at(2), Standing::Asking);
+        trial.standings.insert(at(2), Standing::Asking(None));
         assert_eq!(trial.verdict(false), None);
         assert_eq!(trial.verdict(true), Some(failed));
         trial.standings.insert(at(2), Standing::Works);
         assert_eq!(trial.verdict(false), Some(Standing::Works));
-        trial.standings = HashMap::from([(at(1), Standing::Asking)]);
+        trial.standings = HashMap::from([(at(1), Standing::Asking(None))]);
         assert_eq!(trial.verdict(true), Some(Standing::silent()));
     }
 
