@@ -126,3 +126,65 @@ pub async fn carry(stream: Box<dyn Stream>, outgoing: &Outgoing, pass: impl Fn(D
         Err(ended) => ended,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// ChannelData with a number and what a relay carries.
+    fn channel_data(number: u16, inner: &[u8], len: usize) -> Vec<u8> {
+        let mut message = vec![0x40, 0, (len >> 8) as u8, len as u8];
+        message.extend(inner);
+        message.extend(number.to_be_bytes());
+        message.resize(4 + len, 0);
+        message
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_full_loses_pictures_and_keeps_what_holds_the_call_together() {
+        const PICTURE: [u8; 2] = [0x80, 96];
+        const REPORT: [u8; 2] = [0x80, 200];
+        // 4 kB on the way, and nobody reads for a while.
+        let (ours, mut theirs) = tokio::io::duplex(4 * 1024);
+        let outgoing = Outgoing::default();
+        let carrying = carry(Box::new(ours), &outgoing, |_, _| {});
+        let talking = async {
+            for number in 0..60 {
+                outgoing.put(&channel_data(number, &PICTURE, 1_000), 111);
+                outgoing.put(&channel_data(number, &REPORT, 60), 111);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            let mut deframer = Deframer::default();
+            let (mut pictures, mut reports) = (Vec::new(), Vec::new());
+            while reports.last() != Some(&59) {
+                theirs.read_buf(deframer.buffer()).await.expect("open");
+                while let Some(message) = deframer.next_message().expect("whole messages") {
+                    let number = u16::from_be_bytes([message[6], message[7]]);
+                    if message[5] == REPORT[1] { &mut reports } else { &mut pictures }.push(number);
+                }
+            }
+            (pictures, reports)
+        };
+        let (pictures, reports) = tokio::select! {
+            ended = carrying => panic!("{ended}"),
+            read = talking => read,
+        };
+        assert_eq!(reports, (0..60).collect::<Vec<_>>());
+        println!("pictures {pictures:?}");
+        assert!(pictures.is_sorted() && pictures.len() < 40, "600 ms of them, of which 200 may wait");
+        assert!(!pictures.contains(&20), "what is old is not sent");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_hangs_up_or_speaks_something_else_ends_the_stream() {
+        let (ours, theirs) = tokio::io::duplex(1024);
+        drop(theirs);
+        let ended = carry(Box::new(ours), &Outgoing::default(), |_, _| {}).await;
+        assert!(matches!(ended, Ended::Closed), "{ended}");
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        theirs.write_all(b"SSH-2.0").await.expect("room");
+        let ended = carry(Box::new(ours), &Outgoing::default(), |_, _| {}).await;
+        assert!(matches!(ended, Ended::Garbage(_)), "{ended}");
+    }
+}
