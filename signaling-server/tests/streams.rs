@@ -254,9 +254,9 @@ async fn an_allocation_ends_with_its_connection() {
         Client::allocate(Via::Tcp(relay), &user, &password).await
     } {
         held.push(client);
-        assert!(held.len() <= 16, "the quota of one user holds over TCP too");
+        assert!(held.len() <= 32, "the quota of one user holds over TCP too");
     }
-    assert_eq!(held.len(), 16);
+    assert_eq!(held.len(), 32);
     drop(held);
     // The server notices the closed connections in its own time.
     let again = async {

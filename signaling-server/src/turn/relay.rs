@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{allocation::Rights, core::Wanted, outlet::Outlet, policy::PeerPolicy};
 
-/// Most allocations of one user: one for each network interface, twice during an ICE restart.
-pub const PER_USER: usize = 16;
+/// Most allocations of one user: over UDP, TCP and TLS for each network interface, twice while a path
+/// is replaced, and some of before that have not run out yet.
+pub const PER_USER: usize = 32;
 
 /// The largest packet that is relayed; larger ones are dropped. Media stays below 1500 bytes.
 pub const MAX_PACKET: usize = 4096;
