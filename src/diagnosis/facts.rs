@@ -437,7 +437,7 @@ impl Facts {
             | IceState::Failed
             | IceState::Closed => false,
         };
-        ice && self.dtls.state == DtlsState::Connected
+        ice && self.dtls.state == DtlsState::Connected && self.stage.state.wants_a_path()
     }
 
     /// Servers over UDP that were asked.

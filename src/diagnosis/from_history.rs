@@ -25,6 +25,9 @@ const LATELY: f64 = 5_000.0;
 /// "The last minute", in ms.
 const MINUTE: f64 = 60_000.0;
 
+/// When all of our sockets have tried a server.
+const OTHER_SOCKETS: Duration = Duration::from_secs(1);
+
 /// Below this a microphone gives digital silence; its own noise is far above (-100 dB).
 const SILENCE: f64 = 1e-5;
 
@@ -32,7 +35,7 @@ const SILENCE: f64 = 1e-5;
 pub fn facts(history: &History, now: f64) -> Facts {
     let mut facts = Facts { now, ..Facts::default() };
     let story = Story::of(history, now);
-    facts.stage = story.stage(history);
+    facts.stage = story.stage(history, now);
     facts.ice = Held::new(history.standing.ice, since(now, story.ice));
     facts.dtls = Held::new(history.standing.dtls, since(now, story.dtls));
     facts.fingerprint_mismatch = story.not_authentic;
@@ -176,8 +179,7 @@ impl Story {
         }
     }
 
-    fn stage(&self, history: &History) -> Held<Stage> {
-        let now = history.span.map_or(0.0, |(_, last)| last);
+    fn stage(&self, history: &History, now: f64) -> Held<Stage> {
         let Some((phase, at)) = self.phase else { return Held::default() };
         let (stage, at) = match phase {
             Phase::Idle => (Stage::Idle, at),
@@ -251,7 +253,9 @@ fn ice_server(server: &IceServer, expires: Option<f64>, asked_for: Duration) -> 
     let relay = server.url.starts_with("turn");
     let useful = if relay { server.relayed_address.is_some() } else { server.mapped_address.is_some() };
     let text = || server.failure.as_ref().map(|failure| failure.text.clone()).unwrap_or_default();
-    let obstacle = server.failure.as_ref().and_then(|failure| match failure.step {
+    // Another socket of ours may have asked all the same: each address has its own.
+    let failure = server.failure.as_ref().filter(|_| server.requests_sent == 0 && asked_for >= OTHER_SOCKETS);
+    let obstacle = failure.and_then(|failure| match failure.step {
         FailedStep::Dns => Some(Obstacle::Name(text())),
         FailedStep::Connect | FailedStep::Proxy => Some(Obstacle::Connect(text())),
         FailedStep::Tls => Some(Obstacle::Tls(text())),

@@ -31,6 +31,9 @@ const QUEUE: Duration = Duration::from_millis(80);
 /// A limit that lasts so long is none of a start or of one bad second.
 const LASTING: Duration = Duration::from_secs(5);
 
+/// Encoding that takes this long leaves twenty pictures a second at most, and nothing for the rest.
+const TOO_SLOW: Duration = Duration::from_millis(50);
+
 /// ITU-T G.114: beyond 400 ms one way people talk over each other; as a round trip, with what
 /// coding and playing add.
 const LONG: Duration = Duration::from_millis(500);
@@ -131,22 +134,24 @@ fn picture_now(facts: &Facts) -> Vec<String> {
 }
 
 pub(super) fn cpu_limit(facts: &Facts) -> Option<Verdict> {
-    if !facts.upload.limit.is(LimitSeen::Cpu, LASTING) || !facts.is_connected() {
+    if !facts.is_connected() {
         return None;
     }
+    let slow = facts.upload.encode_time.filter(|took| *took >= TOO_SLOW);
+    let text = match (facts.upload.limit.is(LimitSeen::Cpu, LASTING), slow) {
+        (true, _) => format!(
+            "Your computer is too slow for the full picture; it has limited it for {} in all.",
+            time(facts.upload.limit.held)
+        ),
+        (false, Some(took)) => {
+            format!("Your computer is too slow: it takes {} to encode one picture.", time(took))
+        }
+        (false, None) => return None,
+    };
     Some(
-        Verdict::new(
-            Rule::CpuLimit,
-            Severity::Warning,
-            Side::Here,
-            format!(
-                "Your computer is too slow for the full picture; it has limited it for {} in all.",
-                time(facts.upload.limit.held)
-            ),
-            "Your computer limits the picture",
-        )
-        .because(picture_now(facts))
-        .advise("Close other programs, or choose a smaller picture."),
+        Verdict::new(Rule::CpuLimit, Severity::Warning, Side::Here, text, "Your computer limits the picture")
+            .because(picture_now(facts))
+            .advise("Close other programs, or choose a smaller picture."),
     )
 }
 

@@ -39,6 +39,12 @@ impl Watch {
     }
 
     fn update_with(&mut self, found: Vec<Verdict>, now: f64) -> &[Verdict] {
+        // Of "working" and "fine" only the newest is true.
+        let calm =
+            found.iter().find(|verdict| verdict.severity == Severity::Fine).map(|verdict| verdict.rule);
+        if let Some(calm) = calm {
+            self.held.retain(|rule, told| told.verdict.severity != Severity::Fine || *rule == calm);
+        }
         for verdict in found {
             let told = self.held.entry(verdict.rule).or_insert_with(|| Told {
                 verdict: verdict.clone(),
@@ -103,10 +109,11 @@ fn settle(verdict: &Verdict) -> f64 {
     if measured { SETTLE } else { 0.0 }
 }
 
-/// "All is well" and "working" give way at once.
+/// "All is well" stays until it is certain that it is not.
 fn linger(rule: Rule, severity: Severity) -> f64 {
     match (rule, severity) {
-        (Rule::Fine | Rule::Working | Rule::MutedSpeaking | Rule::PathSilent, _) => 0.0,
+        (Rule::Fine | Rule::Working, _) => SETTLE + 1_000.0,
+        (Rule::MutedSpeaking | Rule::PathSilent, _) => 0.0,
         (_, Severity::Fine | Severity::Info | Severity::Warning | Severity::Error) => LINGER,
     }
 }
@@ -151,6 +158,18 @@ mod tests {
             let told = first(&mut watch, vec![fine()], second);
             assert_eq!(told.as_deref(), Some(if second < 22 { "bad" } else { "fine" }), "second {second}");
         }
+    }
+
+    #[test]
+    fn trouble_that_is_not_certain_yet_lets_nothing_else_come_first() {
+        let mut watch = Watch::default();
+        let muted = || verdict(Rule::PeerMuted, Severity::Info, "muted");
+        let bad = || verdict(Rule::Concealment, Severity::Warning, "bad");
+        assert_eq!(first(&mut watch, vec![fine(), muted()], 0).as_deref(), Some("fine"));
+        assert_eq!(first(&mut watch, vec![bad(), muted()], 1).as_deref(), Some("fine"));
+        assert_eq!(first(&mut watch, vec![fine(), muted()], 2).as_deref(), Some("fine"));
+        let working = verdict(Rule::Working, Severity::Fine, "working");
+        assert_eq!(first(&mut watch, vec![working], 3).as_deref(), Some("working"), "and not both");
     }
 
     #[test]

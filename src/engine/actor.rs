@@ -502,7 +502,7 @@ impl Actor {
                 | CallPhase::InCall => {}
             }
         }
-        if self.record.phase(self.phase, self.server.as_deref()) {
+        if self.record.phase(self.phase, self.server.as_deref()) && self.phase != Phase::Idle {
             self.diagnose();
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Pure but for its memory of what was told: time and the recording are given.
 
+use crate::diagnosis::facts::Stage;
 use crate::diagnosis::{self, PeerFacts, Rule, Severity, Side, Verdict, Watch};
 use crate::record::{self, History};
 
@@ -47,8 +48,15 @@ impl Diagnostician {
     /// Judges the recording at `now` (milliseconds since the Unix epoch).
     pub fn update(&mut self, history: &History, now: f64) -> Findings {
         let facts = diagnosis::facts(history, now);
-        self.first = self.watch.update(&facts).first().cloned();
+        let first = self.watch.update(&facts).first().cloned();
         let mut findings = Findings::default();
+        // What was said last explains the end; that it is over is no news.
+        let over = facts.stage.state == Stage::Ended
+            && first.as_ref().is_some_and(|first| first.rule == Rule::Working);
+        if over {
+            return findings;
+        }
+        self.first = first;
         if let Some(first) = &self.first {
             let meaning = (first.rule, first.severity, first.side);
             if self.told.replace(meaning) != Some(meaning) {
@@ -113,6 +121,19 @@ mod tests {
         assert_eq!(rule(diagnostician.update(&history, 1e12 + 1e3)), None);
         history.push(Entry::new(1e12 + 1e3, What::Signaling { state: SignalingState::Lost, reason: None }));
         assert_eq!(rule(diagnostician.update(&history, 1e12 + 4e3)).as_deref(), Some("signaling_lost"));
+        assert_eq!(diagnostician.first().map(|first| first.rule), Some(Rule::SignalingLost));
+    }
+
+    #[test]
+    fn what_was_said_last_stays_when_the_call_is_over() {
+        let mut history = talking();
+        history.push(Entry::new(1e12, What::Signaling { state: SignalingState::Lost, reason: None }));
+        let mut diagnostician = Diagnostician::default();
+        assert!(diagnostician.update(&history, 1e12 + 4e3).news.is_some());
+        history.push(Entry::new(1e12 + 5e3, What::Phase { phase: Phase::Ended, server: None }));
+        for second in 5..20 {
+            assert_eq!(diagnostician.update(&history, 1e12 + f64::from(second) * 1e3).news, None);
+        }
         assert_eq!(diagnostician.first().map(|first| first.rule), Some(Rule::SignalingLost));
     }
 

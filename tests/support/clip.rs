@@ -50,6 +50,20 @@ pub fn read_marker(planes: &[u8]) -> Option<u16> {
     marker::read(&VideoFrame::new(copy, sightline::clock::now()))
 }
 
+/// Writes mono samples, 48 000 a second.
+#[allow(dead_code, reason = "not every test makes sound of its own")]
+pub fn write_wav(path: &Path, samples: &[f32]) {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 48_000,
+        bits_per_sample: 32,
+        sample_format: hound::SampleFormat::Float,
+    };
+    let mut writer = hound::WavWriter::create(path, spec).unwrap();
+    samples.iter().for_each(|sample| writer.write_sample(*sample).unwrap());
+    writer.finalize().unwrap();
+}
+
 /// Mono samples of a WAV file, -1.0 to 1.0.
 pub fn read_wav(path: &Path) -> (Vec<f32>, u32) {
     let mut reader = hound::WavReader::open(path).unwrap();

@@ -43,23 +43,34 @@ pub struct Server {
     folder: PathBuf,
     listen: SocketAddr,
     turn: SocketAddr,
+    flags: Vec<String>,
     process: Child,
 }
 
 impl Server {
     pub fn start(folder: &Path) -> Self {
-        let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let turn = SocketAddr::from(([127, 0, 0, 1], free_udp_port()));
-        let process = Self::spawn(folder, listen, turn);
-        Self { folder: folder.to_owned(), listen, turn, process }
+        Self::start_with(folder, &[])
     }
 
-    fn spawn(folder: &Path, listen: SocketAddr, turn: SocketAddr) -> Child {
+    /// With further flags.
+    pub fn start_with(folder: &Path, flags: &[&str]) -> Self {
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let turn = SocketAddr::from(([127, 0, 0, 1], free_udp_port()));
+        let process = Self::spawn(folder, listen, turn, &flags);
+        Self { folder: folder.to_owned(), listen, turn, flags, process }
+    }
+
+    fn spawn(folder: &Path, listen: SocketAddr, turn: SocketAddr, flags: &[String]) -> Child {
         let program = Path::new(env!("CARGO_BIN_EXE_sightline")).with_file_name("sightline-server");
         assert!(program.exists(), "{} is not built: cargo build --workspace --bins", program.display());
         let log = File::options().create(true).append(true).open(folder.join("server.log")).unwrap();
+        let turn = (!flags.iter().any(|flag| flag == "--no-turn")).then(|| turn.to_string());
+        let turn = turn.iter().flat_map(|turn| ["--turn-listen", turn]);
         let process = Command::new(program)
-            .args(["--listen", &listen.to_string(), "--turn-listen", &turn.to_string()])
+            .args(["--listen", &listen.to_string()])
+            .args(turn)
+            .args(flags)
             .args(["--state-dir".as_ref(), folder.join("state").as_os_str()])
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -87,7 +98,7 @@ impl Server {
 
     /// Starts it again where it was.
     pub fn restart(&mut self) {
-        self.process = Self::spawn(&self.folder, self.listen, self.turn);
+        self.process = Self::spawn(&self.folder, self.listen, self.turn, &self.flags);
     }
 }
 
@@ -138,6 +149,11 @@ impl Probe {
         assert!(signal("-STOP").success());
         std::thread::sleep(time);
         assert!(signal("-CONT").success());
+    }
+
+    #[allow(dead_code, reason = "not every test stops a process")]
+    pub fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     pub fn say(&mut self, line: &str) {

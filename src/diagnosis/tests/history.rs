@@ -12,7 +12,10 @@ use crate::record::{
     SignalingState, What,
 };
 use crate::rtc::PeerPhase;
-use crate::rtc::stats::{self, IceServer, InboundRtp, Kind, MediaSource, OutboundRtp, Report, StunErrors};
+use crate::rtc::stats::{
+    self, FailedStep, IceServer, InboundRtp, Kind, MediaSource, OutboundRtp, Report, ServerFailure,
+    StunErrors,
+};
 
 const START: f64 = 1.8e12;
 
@@ -85,6 +88,29 @@ fn a_recording_of_silent_servers_is_blocked_udp() {
     tape.says(Rule::UdpBlocked, "18 requests to a.example and b.example");
     let told = PeerFacts::of(&tape.facts());
     assert_eq!((told.udp, told.relay), (Udp::Blocked, Relay::Silent));
+}
+
+#[test]
+fn a_failure_of_one_socket_is_none_when_another_has_asked() {
+    let mut tape = Tape::connecting();
+    tape.tell(What::Configuration(Configuration::default()));
+    tape.pass(2);
+    let text = "it has no IPv6 address".to_owned();
+    let mut relay = server("turn:b.example:3478", 1, 0);
+    relay.failure = Some(ServerFailure { step: FailedStep::Connect, text });
+    tape.report(vec![stats::Entry::IceServer(relay.clone())]);
+    assert_eq!(tape.facts().servers[0].obstacle, None);
+    relay.requests_sent = 0;
+    tape.report(vec![stats::Entry::IceServer(relay)]);
+    tape.says(Rule::RelayUnreachable, "has no IPv6 address");
+}
+
+#[test]
+fn a_knock_is_timed_although_nothing_happens() {
+    let mut tape = Tape { history: History::default(), now: START };
+    tape.tell(What::Phase { phase: Phase::Knocking, server: None });
+    tape.pass(12);
+    tape.says(Rule::NoAnswer, "12 s ago");
 }
 
 #[test]

@@ -45,6 +45,8 @@ fn a_processor_that_limits_is_told_after_five_seconds_on_each_side() {
     assert!(verdict.evidence.contains(&"41 ms to encode one".to_owned()), "{verdict:?}");
     facts.upload.limit.held = s(2);
     silent_on(cpu_limit, &facts);
+    facts.upload.encode_time = Some(ms(88));
+    says(cpu_limit, &facts, "88 ms to encode one picture");
     facts.peer.facts.limit = Limit::Cpu;
     assert_eq!(says(peer_cpu_limit, &facts, "other side's computer").side, Side::There);
     silent_on(peer_cpu_limit, &talking());
