@@ -36,6 +36,8 @@ pub struct Settings {
     /// HTTP proxy (`http://[USER:PASSWORD@]HOST[:PORT]`) for servers and relays; empty: the one that
     /// the environment names; `none`: none.
     pub proxy: String,
+    /// Keep a record of every call, to be opened again.
+    pub keep_records: bool,
     /// How the window looks.
     pub theme: Theme,
 }
@@ -72,6 +74,7 @@ impl Default for Settings {
             gain_control: true,
             relay_only: false,
             proxy: String::new(),
+            keep_records: false,
             theme: Theme::System,
         }
     }
@@ -116,6 +119,15 @@ pub enum SettingsError {
 #[derive(Clone, Debug)]
 pub struct SettingsFile {
     path: PathBuf,
+}
+
+/// Where the records of calls are: `records` in the folder that `SIGHTLINE_DATA_DIR` names, else that
+/// of `SIGHTLINE_CONFIG_DIR`, else the system's place for data; `None` if there is none of them.
+pub fn records_folder() -> Option<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let ours = || Some(directories::ProjectDirs::from("", "", "Sightline")?.data_dir().to_owned());
+    let folder = named("SIGHTLINE_DATA_DIR").or_else(|| named("SIGHTLINE_CONFIG_DIR")).or_else(ours)?;
+    Some(folder.join("records"))
 }
 
 /// What a file gave.

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use sightline::headless::files::{self, AnonymiseArgs, ExportArgs};
 use sightline::headless::{self, DoctorArgs, ProbeArgs};
 use sightline::media::devices::Devices;
 use tracing_subscriber::EnvFilter;
@@ -34,6 +35,10 @@ enum Subcommands {
     Demo,
     /// Cameras, microphones and speakers as Sightline sees them
     Devices,
+    /// A record of a call for tools that read dumps of chrome://webrtc-internals
+    Export(ExportArgs),
+    /// A record of a call without names, rooms, hosts and addresses
+    Anonymise(AnonymiseArgs),
 }
 
 /// What is logged unless asked otherwise. The engine's crates warn of things that are no trouble:
@@ -51,6 +56,8 @@ fn main() -> ExitCode {
         Some(Subcommands::Doctor(doctor)) => headless::run_doctor(&doctor),
         #[cfg(feature = "gui")]
         Some(Subcommands::Demo) => report(sightline::window::demo()),
+        Some(Subcommands::Export(args)) => files::export(&args),
+        Some(Subcommands::Anonymise(args)) => files::anonymise(&args),
         Some(Subcommands::Devices) => {
             list_devices();
             ExitCode::SUCCESS

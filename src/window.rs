@@ -11,7 +11,7 @@ use clap::Args;
 use signaling_protocol::Admission;
 use tokio::runtime::Runtime;
 
-use crate::config::{Loaded, Settings, SettingsFile};
+use crate::config::{Loaded, Settings, SettingsFile, records_folder};
 use crate::desktop::instance::{self, Claim};
 use crate::dial::{Dialer, Trust};
 use crate::engine::command::Command;
@@ -97,6 +97,7 @@ pub fn run(link: Option<&str>, args: &WindowArgs) -> anyhow::Result<()> {
 
     let mut parts = EngineParts::devices(loaded.settings);
     parts.settings_file = settings_file;
+    parts.records = records_folder();
     parts.first_notice = loaded.notice.or(parts.first_notice);
     if let Some(proxy) = &args.proxy {
         parts.dialer = Dialer::new(Trust::system(), Proxies::named(proxy)?);
@@ -117,7 +118,7 @@ pub fn run(link: Option<&str>, args: &WindowArgs) -> anyhow::Result<()> {
         view: engine.view.clone(),
         commands: engine.commands.clone(),
         frames: engine.frames.clone(),
-        history: tokio::sync::watch::channel(std::sync::Arc::default()).1,
+        history: engine.history.clone(),
         handovers,
         runtime: runtime.handle().clone(),
     });

@@ -24,6 +24,8 @@ use crate::clock;
 use crate::config::Settings;
 use crate::link::Link;
 use crate::media::sounds::Sound;
+use crate::record::convert::{self, Privacy};
+use crate::record::write::Keep;
 use crate::record::{Configuration, Phase, Side, SignalingState, What};
 use crate::rtc::mesh::{Mesh, Options};
 use crate::rtc::stats::Report;
@@ -101,6 +103,8 @@ pub struct Actor {
     /// `HOST[:PORT]` of the server of the call.
     server: Option<String>,
     phase: Phase,
+    /// The record on its way to where it stays; what is told then.
+    saving: Option<JoinHandle<Result<String, String>>>,
     /// Whether there is, or is prepared, a connection.
     connected: bool,
     ringing: Option<Instant>,
@@ -114,6 +118,7 @@ enum Event {
     Media(MediaEvent),
     Devices,
     Hosting(std::io::Result<Hosting>),
+    Saved(Result<String, String>),
     Timeout,
     Meters,
     Statistics,
@@ -156,6 +161,7 @@ impl Actor {
             diagnosis: Diagnostician::default(),
             server: None,
             phase: Phase::Idle,
+            saving: None,
             connected: false,
             ringing: None,
         }
@@ -179,7 +185,8 @@ impl Actor {
                 Some(event) = self.transport_events.recv() => Event::Transport(event),
                 Some(event) = self.media_events.recv() => Event::Media(event),
                 () = self.devices.changed() => Event::Devices,
-                hosting = started(&mut self.hosting_starts) => Event::Hosting(hosting),
+                hosting = ended(&mut self.hosting_starts) => Event::Hosting(hosting.flatten()),
+                saved = ended(&mut self.saving) => Event::Saved(saved.map_err(|error| error.to_string()).flatten()),
                 () = until(timeout) => Event::Timeout,
                 _ = meters.tick(), if self.media.is_running() => Event::Meters,
                 _ = statistics.tick(), if self.connected || self.phase != Phase::Idle => Event::Statistics,
@@ -201,6 +208,11 @@ impl Actor {
             Event::Media(event) => self.on_media(event),
             Event::Devices => self.media.on_devices_changed(&self.devices.current()),
             Event::Hosting(result) => self.on_hosting(result),
+            Event::Saved(Ok(text)) => self.decide(Input::Notice { severity: Severity::Info, text }),
+            Event::Saved(Err(reason)) => {
+                let text = format!("The record was not saved: {reason}.");
+                self.decide(Input::Notice { severity: Severity::Warning, text });
+            }
             Event::Timeout => self.decide(Input::Tick),
             Event::Meters => {
                 self.ring_again();
@@ -216,7 +228,7 @@ impl Actor {
 
     fn on_command(&mut self, command: Command) {
         if self.signaling.is_none() && begins(&command) {
-            self.record.begin();
+            self.record.begin(if self.settings.keep_records { Keep::Always } else { Keep::WhenAsked });
             self.diagnosis.reset();
             self.server = None;
         }
@@ -248,11 +260,29 @@ impl Actor {
                 self.change_settings(|settings| settings.speaker = setting(choice))
             }
             Command::SaveSettings(new) => self.change_settings(|settings| *settings = *new),
+            Command::KeepRecord => self.save_record(None),
+            Command::ExportRecord => self.save_record(Some(Privacy::AsItIs)),
             Command::Preview(switch) => self.media.preview(switch),
             Command::TestSpeaker => self.media.play(Sound::SpeakerTest.samples()),
             Command::Shutdown => {}
         }
         self.tell_media_state();
+    }
+
+    fn save_record(&mut self, export: Option<Privacy>) {
+        let kept = self.record.keep();
+        self.saving = Some(tokio::spawn(async move {
+            let path = kept.await.map_err(|_| "its writer is gone".to_owned())??;
+            let Some(privacy) = export else {
+                return Ok(format!("The record of this call is kept: {}", path.display()));
+            };
+            let to = path.with_extension("webrtc-internals.json");
+            let name = to.display().to_string();
+            let exporting = tokio::task::spawn_blocking(move || convert::export(&path, &to, privacy));
+            let exported = exporting.await.map_err(|error| error.to_string())?;
+            exported.map_err(|error| error.to_string())?;
+            Ok(format!("The record of this call is exported: {name}"))
+        }));
     }
 
     fn new_call(&mut self, admission: Admission) {
@@ -359,6 +389,10 @@ impl Actor {
         }
         self.decide(Input::Quality(self.quality.quality()));
         self.record.report(report);
+        if let Some(problem) = self.record.problem() {
+            let text = format!("The record of this call is incomplete: {problem}.");
+            self.decide(Input::Notice { severity: Severity::Warning, text });
+        }
     }
 
     fn on_media(&mut self, event: MediaEvent) {
@@ -561,8 +595,12 @@ impl Actor {
         }
         while self.goodbyes.join_next().await.is_some() {}
         // Threads of devices are joined, which may take a moment.
-        let media = self.media;
-        tokio::task::spawn_blocking(move || drop(media)).await.ok();
+        let (media, record) = (self.media, self.record);
+        let ending = move || {
+            drop(media);
+            record.finish();
+        };
+        tokio::task::spawn_blocking(ending).await.ok();
     }
 }
 
@@ -628,11 +666,12 @@ async fn next_signal(signaling: &mut Option<SignalingHandle>) -> SignalEvent {
     }
 }
 
-async fn started(task: &mut Option<JoinHandle<std::io::Result<Hosting>>>) -> std::io::Result<Hosting> {
+/// What a task comes to; waits for ever while there is none.
+async fn ended<T>(task: &mut Option<JoinHandle<T>>) -> std::io::Result<T> {
     let Some(running) = task else { return std::future::pending().await };
     let result = running.await;
     *task = None;
-    result.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+    result.map_err(std::io::Error::other)
 }
 
 async fn until(deadline: Option<Instant>) {

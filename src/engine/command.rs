@@ -101,6 +101,10 @@ pub enum Command {
     SaveSettings(Box<Settings>),
     /// A notice was read.
     DismissNotice(u64),
+    /// Keeps the record of this call, or of the last one; a notice says where.
+    KeepRecord,
+    /// Keeps it, and writes it for tools that read dumps of `chrome://webrtc-internals`.
+    ExportRecord,
     /// Looks for a new network path to everybody.
     RestartIce,
     /// Ends the engine.

@@ -59,7 +59,7 @@ impl Engine {
         let (view, shown) = watch::channel(Arc::new(CallView::default()));
         let (history_in, history) = watch::channel(Arc::default());
         let frames = FrameSlots::new();
-        let recorder = recorder::Recorder::new(history_in, observer);
+        let recorder = recorder::Recorder::new(history_in, observer, parts.records.clone());
         let ends = actor::Ends { commands, view, frames: frames.clone(), recorder };
         let task = tokio::spawn(actor::Actor::new(parts, ends).run());
         EngineHandle { commands: commands_in, view: shown, history, frames, task }

@@ -57,6 +57,8 @@ pub struct EngineParts {
     pub settings: Settings,
     /// Where the settings are saved; `None`: they are not.
     pub settings_file: Option<SettingsFile>,
+    /// Where the records of calls are; `None`: there are none.
+    pub records: Option<PathBuf>,
     /// Something the person should read at the start.
     pub first_notice: Option<String>,
     /// Where pictures come from.
@@ -87,6 +89,7 @@ impl EngineParts {
         Self {
             settings,
             settings_file: None,
+            records: None,
             first_notice,
             video: VideoChoice::Camera { demo: false },
             audio: AudioChoice::Microphone,

@@ -1,15 +1,17 @@
 //! Gives the time to what happens, and takes it to everybody who wants to know: the history that
-//! faces read, and a script.
+//! faces read, a script, and the session file.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use signaling_protocol::{ClientMessage, Envelope, MediaState, Message, ServerMessage};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock;
 use crate::record::changes::Changes;
+use crate::record::write::{Keep, SessionWriter};
 use crate::record::{
     Device, DeviceKind, DeviceWord, Direction, Entry, History, Phase, Session, Side, What, mask,
 };
@@ -26,11 +28,19 @@ pub struct Recorder {
     phase: Option<Phase>,
     devices: BTreeMap<DeviceKind, Device>,
     story: Story,
+    /// Where session files are; `None`: there are none.
+    folder: Option<PathBuf>,
+    writer: Option<SessionWriter>,
 }
 
 impl Recorder {
     /// Tells `history` and, if there is one, `observer`, which loses what it does not take in time.
-    pub fn new(history: watch::Sender<Arc<History>>, observer: Option<mpsc::Sender<Entry>>) -> Self {
+    /// Session files are in `folder`.
+    pub fn new(
+        history: watch::Sender<Arc<History>>,
+        observer: Option<mpsc::Sender<Entry>>,
+        folder: Option<PathBuf>,
+    ) -> Self {
         let mut recorder = Self {
             history,
             observer,
@@ -38,19 +48,52 @@ impl Recorder {
             story: Story::default(),
             phase: None,
             devices: BTreeMap::new(),
+            folder,
+            writer: None,
         };
-        recorder.begin();
+        recorder.tell(What::Session(Session::default()));
         recorder
     }
 
-    /// A new call; what is known of the last one is forgotten.
-    pub fn begin(&mut self) {
+    /// A new call; what is known of the last one is forgotten, and its file too unless it is kept.
+    pub fn begin(&mut self, keep: Keep) {
         self.changes = Changes::default();
         self.phase = None;
         self.devices.clear();
         self.story = Story::default();
+        let start = |folder: &PathBuf| SessionWriter::start(folder, clock::unix_ms(), keep);
+        self.writer = self.folder.as_ref().map(start).transpose().unwrap_or_else(|error| {
+            tracing::error!(%error, "the call is not recorded");
+            None
+        });
         self.history.send_replace(Arc::default());
         self.tell(What::Session(Session::default()));
+    }
+
+    /// Lets the file of this call stay, and tells where it is.
+    pub fn keep(&self) -> oneshot::Receiver<Result<PathBuf, String>> {
+        let (tell, told) = oneshot::channel();
+        match &self.writer {
+            Some(writer) => writer.keep(Box::new(move |kept| {
+                tell.send(kept.map_err(|error| error.to_string())).ok();
+            })),
+            None => {
+                tell.send(Err("there is no record of a call".into())).ok();
+            }
+        }
+        told
+    }
+
+    /// Why the file is not written any more; said once.
+    pub fn problem(&mut self) -> Option<String> {
+        self.writer.as_mut()?.problem()
+    }
+
+    /// Ends the file; may wait for the disk.
+    pub fn finish(self) {
+        if let Some(writer) = self.writer {
+            writer.finish();
+        }
     }
 
     /// It happens now.
@@ -174,6 +217,9 @@ impl Recorder {
         {
             tracing::warn!("the script reads events too slowly; one is lost");
         }
+        if let Some(writer) = &mut self.writer {
+            writer.take(entry.clone());
+        }
         self.history.send_modify(|history| Arc::make_mut(history).push(entry));
     }
 }
@@ -187,7 +233,7 @@ mod tests {
     fn what_is_told_is_in_the_history_and_with_the_script_without_secrets() {
         let (history, shown) = watch::channel(Arc::default());
         let (observer, mut told) = mpsc::channel(16);
-        let mut recorder = Recorder::new(history, Some(observer));
+        let mut recorder = Recorder::new(history, Some(observer), None);
         let sdp = "v=0\r\na=ice-pwd:hunter2\r\n";
         let offer = json!({"k": "description", "type": "offer", "sdp": sdp, "proof": "hunter2"});
         recorder.signal(Side::Local, &serde_json::from_value(offer.clone()).unwrap());
@@ -205,7 +251,7 @@ mod tests {
         assert_eq!(lines.len(), 4);
         assert!(!lines.concat().contains("hunter2"), "{lines:?}");
 
-        recorder.begin();
+        recorder.begin(Keep::WhenAsked);
         assert_eq!(shown.borrow().events.len(), 1, "a new call begins with nothing");
     }
 }

@@ -6,6 +6,7 @@
 
 mod args;
 mod doctor;
+pub mod files;
 mod log;
 
 use std::io::BufRead;

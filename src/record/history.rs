@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::entry::{Configuration, Diagnosis, Entry, Session, Side, SignalingState, What};
 use super::rates;
 use super::series::{Point, SAMPLE, SeriesSet};
@@ -54,7 +56,8 @@ pub struct Standing {
 }
 
 /// W3C `RTCIceGatheringState`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the W3C names")]
 pub enum Gathering {
     #[default]
@@ -64,13 +67,25 @@ pub enum Gathering {
 }
 
 /// W3C `RTCSignalingState`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the W3C names")]
 pub enum Negotiation {
     #[default]
     Stable,
     HaveLocalOffer,
     HaveRemoteOffer,
+}
+
+impl Negotiation {
+    /// Where a description leads.
+    pub fn after(kind: DescriptionKind, side: Side) -> Self {
+        match (kind, side) {
+            (DescriptionKind::Offer, Side::Local) => Negotiation::HaveLocalOffer,
+            (DescriptionKind::Offer, Side::Remote) => Negotiation::HaveRemoteOffer,
+            (DescriptionKind::Answer, Side::Local | Side::Remote) => Negotiation::Stable,
+        }
+    }
 }
 
 /// A session description.
@@ -302,11 +317,7 @@ impl History {
     }
 
     fn describe(&mut self, side: Side, description: Description) {
-        self.standing.negotiation = match (description.kind, side) {
-            (DescriptionKind::Offer, Side::Local) => Negotiation::HaveLocalOffer,
-            (DescriptionKind::Offer, Side::Remote) => Negotiation::HaveRemoteOffer,
-            (DescriptionKind::Answer, _) => Negotiation::Stable,
-        };
+        self.standing.negotiation = Negotiation::after(description.kind, side);
         let versions = match side {
             Side::Local => {
                 self.standing.gathering = Gathering::Gathering;

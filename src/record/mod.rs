@@ -9,12 +9,18 @@
 //! a pure fold of entries: whoever reads it cannot tell a running call from a loaded one. Nothing
 //! here knows the network, devices, the window or what a good call is.
 
+pub mod anonymise;
+pub mod calendar;
 pub mod changes;
+pub mod convert;
 mod entry;
+pub mod export;
 mod history;
 pub mod mask;
 pub mod rates;
+pub mod read;
 pub mod series;
+pub mod write;
 
 pub use entry::{
     Configuration, Device, DeviceKind, DeviceWord, Diagnosis, Direction, Entry, Phase, ServerUrls, Session,
