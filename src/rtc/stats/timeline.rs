@@ -25,15 +25,15 @@ impl Steps {
         marks
     }
 
-    /// Joins what a report knows with these, there.
-    pub fn fill(&self, report: &mut Report) {
-        let mut all = self.clone();
+    /// Learns what a report knows, and puts everything there. A later connection of the same call
+    /// reaches its steps again, which changes nothing.
+    pub fn fill(&mut self, report: &mut Report) {
         for mark in report.timelines().flat_map(|timeline| &timeline.marks) {
-            all.note(mark.step, mark.at);
+            self.note(mark.step, mark.at);
         }
         report.entries.retain(|entry| !matches!(entry, Entry::Timeline(_)));
         let (id, timestamp) = ("TL".to_owned(), report.timestamp);
-        report.entries.push(Entry::Timeline(Timeline { id, timestamp, marks: all.marks() }));
+        report.entries.push(Entry::Timeline(Timeline { id, timestamp, marks: self.marks() }));
     }
 }
 
@@ -52,10 +52,16 @@ mod tests {
         engine.note(Step::Call, 1_000.0);
         engine.note(Step::FirstCandidate, 750.0);
         engine.fill(&mut report);
-        let timeline = report.timelines().next().expect("it was filled in");
+        let timeline = report.timelines().next().expect("it was filled in").clone();
         let marks: Vec<_> = timeline.marks.iter().map(|mark| (mark.step, mark.since_call)).collect();
         let expected = [(Step::FirstCandidate, -0.25), (Step::Call, 0.0), (Step::FirstCheckSent, 0.1)];
         assert_eq!(marks, expected.map(|(step, since)| (step, Some(since))));
         assert_eq!(report.timelines().count(), 1);
+        let mut later = Report::new(9_000.0);
+        let mut sockets = Steps::default();
+        sockets.note(Step::FirstCheckSent, 8_000.0);
+        sockets.fill(&mut later);
+        engine.fill(&mut later);
+        assert_eq!(later.timelines().next(), Some(&Timeline { timestamp: 9_000.0, ..timeline }));
     }
 }
