@@ -645,9 +645,12 @@ impl Peer {
         let leads_there = |pair: &SelectedPair| {
             pair.local.port == address.port() && pair.local.address == address.ip().to_string()
         };
-        let carrier = self.links.iter().find(|link| link.number == self.carrier);
-        if carrier.and_then(|link| link.pair.as_ref()).is_some_and(leads_there) {
+        let Some(carrier) = find(&mut self.links, self.carrier) else { return };
+        if carrier.pair.as_ref().is_some_and(leads_there) {
+            // The engine will notice when it has heard nothing for a while.
+            carrier.ice = IceState::Disconnected;
             self.recovery.silent(now, true);
+            self.tell_carrier().await;
         }
     }
 
