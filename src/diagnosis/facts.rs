@@ -202,10 +202,10 @@ pub struct Interface {
 pub struct Move {
     /// Where it was.
     pub from: String,
+    /// That one is down, or has no address any more.
+    pub gone: bool,
     /// Where it is.
     pub to: String,
-    /// How long no media flowed.
-    pub gap: Duration,
     /// How long ago.
     pub ago: Duration,
 }

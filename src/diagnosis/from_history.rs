@@ -40,7 +40,6 @@ pub fn facts(history: &History, now: f64) -> Facts {
     facts.dtls = Held::new(history.standing.dtls, since(now, story.dtls));
     facts.fingerprint_mismatch = story.not_authentic;
     facts.checks.early_candidates = story.early;
-    facts.network.moved = story.moved;
     facts.devices.microphone = story.microphone;
     facts.devices.camera = story.camera;
     facts.devices.speaker = story.speaker;
@@ -57,6 +56,7 @@ pub fn facts(history: &History, now: f64) -> Facts {
     if let Some(report) = &history.report {
         servers(history, report, &mut facts);
         network(history, report, &mut facts);
+        facts.network.moved = story.moved.as_ref().and_then(|change| moved(report, change, now));
         candidates(report, &mut facts);
         checks(report, &mut facts);
         path(report, &mut facts);
@@ -94,7 +94,8 @@ struct Story {
     not_authentic: bool,
     described: bool,
     early: u64,
-    moved: Option<Move>,
+    host: Option<String>,
+    moved: Option<(String, String, f64)>,
     microphone: DeviceFacts,
     camera: DeviceFacts,
     speaker: DeviceFacts,
@@ -109,12 +110,12 @@ impl Story {
     fn of(history: &History, now: f64) -> Self {
         let mut story = Self { link: (SignalingLink::Off, now), ..Self::default() };
         for entry in &history.events {
-            story.learn(entry.t, &entry.what, now);
+            story.learn(entry.t, &entry.what);
         }
         story
     }
 
-    fn learn(&mut self, t: f64, what: &What, now: f64) {
+    fn learn(&mut self, t: f64, what: &What) {
         match what {
             What::Phase { phase, server } => {
                 self.phase = Some((*phase, t));
@@ -152,7 +153,13 @@ impl Story {
             }
             What::Description { side: Side::Remote, .. } => self.described = true,
             What::Candidate { side: Side::Remote, .. } if !self.described => self.early += 1,
-            What::NetworkChange { more, .. } => self.moved = moved(more, t, now).or(self.moved.take()),
+            // Only what is an address of ours says which interface it is.
+            What::SelectedPair(pair) if pair.local.kind == CandidateType::Host => {
+                let to = pair.local.address.clone();
+                if let Some(from) = self.host.replace(to.clone()).filter(|from| *from != to) {
+                    self.moved = Some((from, to, t));
+                }
+            }
             What::Device(device) => {
                 let facts = DeviceFacts {
                     state: does(device.state),
@@ -196,11 +203,15 @@ impl Story {
     }
 }
 
-/// The members of a `network_change` that say where the call went.
-fn moved(more: &serde_json::Map<String, serde_json::Value>, t: f64, now: f64) -> Option<Move> {
-    let text = |name: &str| more.get(name)?.as_str().map(str::to_owned);
-    let gap = more.get("gap").and_then(serde_json::Value::as_f64).and_then(seconds)?;
-    Some(Move { from: text("from")?, to: text("to")?, gap, ago: millis(now - t) })
+/// From one interface to another, as far as the addresses tell.
+fn moved(report: &Report, (from, to, t): &(String, String, f64), now: f64) -> Option<Move> {
+    let of = |address: &String| report.interfaces().find(|interface| interface.addresses.contains(address));
+    let to = of(to)?.name.clone();
+    let before = of(from);
+    // Its address went with it: the address is all that is left to name it by.
+    let name = before.map_or_else(|| from.clone(), |interface| interface.name.clone());
+    let gone = before.is_none_or(|interface| !interface.up);
+    (name != to).then(|| Move { from: name, gone, to, ago: millis(now - t) })
 }
 
 fn does(word: DeviceWord) -> DeviceDoes {

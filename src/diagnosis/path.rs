@@ -55,13 +55,13 @@ pub(super) fn moved(facts: &Facts) -> Option<Verdict> {
     if !facts.is_connected() {
         return None;
     }
-    Some(Verdict::new(
-        Rule::Moved,
-        Severity::Info,
-        Side::Here,
-        format!("{} went away; the call moved to {} in {}.", moved.from, moved.to, time(moved.gap)),
-        format!("Moved to {}", moved.to),
-    ))
+    let text = if moved.gone {
+        format!("{} went away; the call moved to {}.", moved.from, moved.to)
+    } else {
+        format!("The call moved from {} to {}.", moved.from, moved.to)
+    };
+    let short = format!("Moved to {}", moved.to);
+    Some(Verdict::new(Rule::Moved, Severity::Info, Side::Here, text, short))
 }
 
 /// Known from servers that see one socket under two ports; a fact, whatever becomes of the call.

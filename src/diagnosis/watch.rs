@@ -62,7 +62,7 @@ impl Watch {
         }
         self.held
             .retain(|rule, told| told.last >= now || now - told.last < linger(*rule, told.verdict.severity));
-        let settled = |told: &&Told| now - told.since >= settle(&told.verdict);
+        let settled = |told: &&Told| told.last - told.since >= settle(&told.verdict);
         let mut shown: Vec<Verdict> =
             self.held.values().filter(settled).map(|told| told.verdict.clone()).collect();
         // Between two certainties the last one stays.

@@ -95,7 +95,7 @@ fn recorded(verdict: &Verdict) -> record::Diagnosis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Entry, Phase, SignalingState, What};
+    use crate::record::{Device, DeviceKind, DeviceWord, Entry, Phase, SignalingState, What};
     use crate::rtc::{DtlsState, IceState, PeerPhase};
 
     fn talking() -> History {
@@ -139,12 +139,23 @@ mod tests {
 
     #[test]
     fn facts_are_shared_when_they_change_and_not_too_often() {
-        let history = talking();
+        let mut history = talking();
         let mut diagnostician = Diagnostician::default();
-        let shares: Vec<bool> = (0..6)
-            .map(|n| diagnostician.update(&history, 1e12 + f64::from(n) * 1e3).share.is_some())
-            .collect();
-        assert_eq!(shares.iter().filter(|shared| **shared).count(), 2, "{shares:?}");
+        let mut shared = |history: &History, second: f64| {
+            diagnostician.update(history, 1e12 + second * 1e3).share.is_some()
+        };
+        assert!(shared(&history, 0.0));
+        let device = Device {
+            device: DeviceKind::Microphone,
+            state: DeviceWord::Off,
+            about: String::new(),
+            id: None,
+            muted_but_speaking: false,
+        };
+        history.push(Entry::new(1e12 + 1e3, What::Device(device)));
+        assert!(!shared(&history, 1.0), "too soon");
+        assert!(shared(&history, 2.0));
+        assert!(!shared(&history, 5.0), "nothing new");
         diagnostician.forget_shared();
         assert!(diagnostician.update(&history, 1e12 + 7e3).share.is_some());
         assert!(Diagnostician::default().update(&History::default(), 1e12).share.is_none());

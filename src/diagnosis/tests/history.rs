@@ -11,11 +11,11 @@ use crate::record::{
     Configuration, Device, DeviceKind, DeviceWord, Entry, History, Phase, ServerUrls, Side as Whose,
     SignalingState, What,
 };
-use crate::rtc::PeerPhase;
 use crate::rtc::stats::{
-    self, FailedStep, IceServer, InboundRtp, Kind, MediaSource, OutboundRtp, Report, ServerFailure,
-    StunErrors,
+    self, FailedStep, IceServer, InboundRtp, Kind, MediaSource, NetworkInterface, OutboundRtp, Report,
+    ServerFailure, StunErrors,
 };
+use crate::rtc::{PairEnd, PeerPhase, SelectedPair};
 
 const START: f64 = 1.8e12;
 
@@ -103,6 +103,34 @@ fn a_failure_of_one_socket_is_none_when_another_has_asked() {
     relay.requests_sent = 0;
     tape.report(vec![stats::Entry::IceServer(relay)]);
     tape.says(Rule::RelayUnreachable, "has no IPv6 address");
+}
+
+#[test]
+fn a_path_from_another_interface_is_a_move() {
+    let mut tape = Tape::talking();
+    let pair = |address: &str| {
+        let end = |address: &str| PairEnd {
+            kind: CandidateType::Host,
+            protocol: "udp".into(),
+            relay_protocol: None,
+            address: address.into(),
+            port: 1,
+        };
+        What::SelectedPair(SelectedPair { local: end(address), remote: end("192.0.2.9") })
+    };
+    tape.tell(pair("10.0.0.5"));
+    tape.pass(5);
+    tape.tell(pair("192.168.1.5"));
+    let interface = |name: &str, address: &str, up| {
+        stats::Entry::NetworkInterface(NetworkInterface {
+            name: name.into(),
+            addresses: vec![address.into()],
+            up,
+            ..Default::default()
+        })
+    };
+    tape.report(vec![interface("wlan0", "10.0.0.5", false), interface("eth0", "192.168.1.5", true)]);
+    tape.says(Rule::Moved, "wlan0 went away; the call moved to eth0");
 }
 
 #[test]

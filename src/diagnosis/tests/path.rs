@@ -19,10 +19,12 @@ fn a_silent_path_is_told_with_its_silence() {
 #[test]
 fn a_move_is_news_for_a_while() {
     let mut facts = talking();
-    let to_cable = |ago| Some(Move { from: "wlan0".into(), to: "eth0".into(), gap: ms(600), ago });
-    facts.network.moved = to_cable(s(3));
-    says(moved, &facts, "wlan0 went away; the call moved to eth0 in 600 ms");
-    facts.network.moved = to_cable(s(60));
+    let to_cable = |gone, ago| Some(Move { from: "wlan0".into(), gone, to: "eth0".into(), ago });
+    facts.network.moved = to_cable(true, s(3));
+    says(moved, &facts, "wlan0 went away; the call moved to eth0");
+    facts.network.moved = to_cable(false, s(3));
+    says(moved, &facts, "moved from wlan0 to eth0");
+    facts.network.moved = to_cable(true, s(60));
     silent_on(moved, &facts);
 }
 
