@@ -16,7 +16,7 @@ window_packages=(libx11-6 libx11-xcb1 libxcursor1 libxi6 libxkbcommon0 libxkbcom
 # in namespaces, and the validators of what goes into the package.
 test_packages=(xvfb xauth xdotool imagemagick pulseaudio pulseaudio-utils dbus at-spi2-core
   python3-gi gir1.2-atspi-2.0 espeak-ng sox iproute2 nftables openssl
-  desktop-file-utils appstream)
+  tcpdump desktop-file-utils appstream)
 
 say() { if [ -t 2 ]; then printf '\033[1m%s\033[0m\n' "$*" >&2; else printf '%s\n' "$*" >&2; fi; }
 stop() { printf '%s\n' "$@" >&2; exit 1; }

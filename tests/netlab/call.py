@@ -64,7 +64,7 @@ class Server:
                 self.command += ["--external-turn", url]
             self.beside.append(self.start("coturn", self.coturn(), f"{COTURN}:3478"))
         else:
-            self.command += ["--turn-listen", f"{host}:3478"]
+            self.command += ["--turn-listen", f"{host}:3478", *(["--turn-listen", f"{host}:80"] if tls else [])]
         self.restart()
 
     def coturn(self):

@@ -10,6 +10,7 @@ that ends, however it ends, nothing is left.
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,11 @@ INTERFACES = {1: "wlan0", 2: "eth0"}
 # As NetworkManager has it: the wire is preferred.
 METRICS = {1: 600, 2: 100}
 PUBLIC = {"a": "198.51.100", "b": "192.0.2"}
+
+
+# Where `ip netns` keeps its names: a place that only this world sees.
+NAMES = ("{ mkdir -p /run/netns 2>/dev/null || { mount -t tmpfs none /run && mkdir /run/netns; }; }"
+         " && mount -t tmpfs none /run/netns")
 
 
 def run(*command, **more):
@@ -46,17 +52,17 @@ def inside(namespace, *command):
 
 def cannot():
     """Why there can be no lab here; None if there can."""
-    for tool in ("ip", "nft", "unshare", "nsenter"):
-        if not any(os.access(f"{folder}/{tool}", os.X_OK) for folder in os.get_exec_path()):
+    for tool in ("ip", "nft", "ss", "unshare", "nsenter", "openssl", "tcpdump"):
+        if not shutil.which(tool):
             return f"{tool} is not installed"
     if not os.path.exists("/dev/net/tun"):
         return "there is no /dev/net/tun"
-    trial = "mkdir -p /run/netns && mount -t tmpfs none /run/netns && ip netns add x && ip netns exec x nft flush ruleset"
-    done = subprocess.run([*UNSHARE(), "sh", "-c", trial], capture_output=True, text=True, check=False)
+    trial = f"{NAMES} && ip netns add x && ip netns exec x nft flush ruleset"
+    done = subprocess.run([*world(), "sh", "-c", trial], capture_output=True, text=True, check=False)
     return f"network namespaces are not permitted ({done.stderr.strip()})" if done.returncode else None
 
 
-def UNSHARE():
+def world():
     """A world of its own for processes, mounts and networks; it ends with its first process."""
     root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     return ["unshare", *root, "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
@@ -65,9 +71,8 @@ def UNSHARE():
 def enter():
     """Goes on in a new process in such a world, and never comes back."""
     if os.environ.get("NETLAB") != "inside":
-        os.execvpe("unshare", [*UNSHARE(), sys.executable, *sys.argv], {**os.environ, "NETLAB": "inside"})
-    os.makedirs("/run/netns", exist_ok=True)
-    run("mount", "-t", "tmpfs", "none", "/run/netns")
+        os.execvpe("unshare", [*world(), sys.executable, *sys.argv], {**os.environ, "NETLAB": "inside"})
+    run("sh", "-c", NAMES)
 
 
 class Uplink:

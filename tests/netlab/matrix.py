@@ -1,8 +1,7 @@
 """Every NAT against every NAT, with every way to the relay: who connects, over which path, how fast."""
 import shutil
-import time
 
-from call import Call, Failed, Server
+from call import Call, Failed, Server, wait_for
 from lab import COTURN, NATS, SERVER, Lab, ip
 
 TURN, PORTS = f"{{ {SERVER}, {COTURN} }}", "{ 80, 3478, 3479 }"
@@ -25,7 +24,7 @@ def must_relay(a, b):
 def relay_protocols(a, b, relay):
     """By which protocols a relay may be reached here."""
     open_ways = {"udp": {"udp"}, "tcp": {"tcp"}, "tls": {"tls"}}[relay]
-    strict = {"web": {"tcp", "tls"}, "https": {"tls"}}
+    strict = {"web": {"tls"} if relay == "tls" else {"tcp", "tls"}, "https": {"tls"}}
     ways = set()
     for nat in (a, b):
         ways |= strict.get(nat, open_ways)
@@ -40,7 +39,10 @@ def cell(programs, folder, a, b, relay="udp", families=(4,), prepare=None, expec
             prepare(lab)
         with Call(server, more=("--size", "320x180")) as call:
             took = call.call()
-            time.sleep(0.3)
+            wait_for("selected pair", lambda: all(side.pair() for side in call.sides))
+            if not must_relay(a, b) and not expected:
+                # The first working path is taken; a better one follows.
+                wait_for("a direct path", lambda: not call.is_relayed(), 20)
             path, relayed = call.path(), call.is_relayed()
             call.hang_up()
     if expected:

@@ -11,7 +11,7 @@ from pathlib import Path
 from call import Server
 from lab import Lab
 
-FOLDER = Path(os.environ.get("XDG_RUNTIME_DIR", f"/tmp/netlab-{os.getuid()}")) / "sightline-netlab"
+FOLDER = Path(f"/tmp/sightline-netlab-{os.environ.get('NETLAB_USER', os.getuid())}")
 DOOR, PID, LOG = FOLDER / "door", FOLDER / "pid", FOLDER / "log"
 
 
@@ -23,7 +23,8 @@ def up(arguments):
     DOOR.unlink(missing_ok=True)
     with open(LOG, "w", encoding="utf-8") as log:
         holder = subprocess.Popen([sys.executable, sys.argv[0], "hold", *arguments], stdin=subprocess.DEVNULL,
-                                  stdout=log, stderr=log, start_new_session=True)
+                                  stdout=log, stderr=log, start_new_session=True,
+                                  env={**os.environ, "NETLAB_USER": str(os.getuid())})
     PID.write_text(str(holder.pid))
     while not DOOR.exists():
         if holder.poll() is not None:
