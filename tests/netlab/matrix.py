@@ -64,13 +64,13 @@ def matrix(tests, programs, folder, words=()):
     relays = [relay for relay in RELAYS if relay in words] or RELAYS
     for relay in relays:
         print(f"\nthe relay over {relay}; caller down, callee across; path, ms from call to first picture at the caller")
-        print(f"{'':11}" + "".join(f"{b:>21}" for b in nats))
+        print(f"{'':11}" + "".join(f"{b:>25}" for b in nats))
         for a in nats:
             print(f"{a:11}", end="", flush=True)
             for b in nats:
                 done = tests.try_out(f"{a} to {b}, relay over {relay}", lambda: cell(programs, folder, a, b, relay))
                 text = f"{done[0]} {done[1]:.0f}" if done else "FAILED"
-                print(f"{text:>21}", end="", flush=True)
+                print(f"{text:>25}", end="", flush=True)
             print()
 
 
