@@ -36,6 +36,11 @@ const REPAIR: std::ops::RangeInclusive<Duration> = Duration::from_millis(120)..=
 const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
 /// Packets of the first key frame may come out of order; only after this is one asked for.
 const START_PATIENCE: Duration = Duration::from_millis(40);
+/// A hole of so many packets, or one after so long a silence, is the path's and not a packet's: what
+/// would repair it is more than a key frame has, and older than what is wanted.
+const OUTAGE_PACKETS: i64 = 100;
+/// See [`OUTAGE_PACKETS`].
+const OUTAGE: Duration = Duration::from_millis(400);
 /// A key frame asked for is asked for again after the round trips and this.
 const RETRY_SLACK: Duration = Duration::from_millis(200);
 
@@ -85,8 +90,9 @@ enum Chain {
 #[derive(Debug)]
 pub struct FrameAssembler {
     ssrc: Option<u32>,
-    /// Newest sequence number, extended past its wraps.
+    /// Newest sequence number, extended past its wraps, and when it came.
     newest: i64,
+    newest_at: Option<Instant>,
     /// Sequence number expected after the last one that lay far behind.
     restart: Option<u16>,
     packets: BTreeMap<i64, Packet>,
@@ -113,6 +119,7 @@ impl FrameAssembler {
         Self {
             ssrc: None,
             newest: 0,
+            newest_at: None,
             restart: None,
             packets: BTreeMap::new(),
             released: i64::MIN,
@@ -177,14 +184,21 @@ impl FrameAssembler {
         if self.packets.len() >= MOST_PACKETS {
             self.give_up(packet.arrived_at);
         }
-        self.newest = self.newest.max(sequence);
+        let silence =
+            self.newest_at.map_or(Duration::ZERO, |at| packet.arrived_at.saturating_duration_since(at));
+        if delta > OUTAGE_PACKETS || (delta > 1 && silence > OUTAGE) {
+            self.break_chain(packet.arrived_at);
+        }
+        if sequence >= self.newest {
+            (self.newest, self.newest_at) = (sequence, Some(packet.arrived_at));
+        }
         let (timestamp, marker, arrived_at) = (packet.timestamp, packet.marker, packet.arrived_at);
         self.packets.insert(sequence, Packet { timestamp, marker, arrived_at, content });
     }
 
     /// Forgets everything and expects sequence numbers around this one.
     fn begin_at(&mut self, sequence: u16, now: Instant) {
-        self.newest = i64::from(sequence);
+        (self.newest, self.newest_at) = (i64::from(sequence), None);
         self.released = i64::MIN;
         self.restart = None;
         self.discarded += self.packets.len() as u64;

@@ -163,6 +163,30 @@ fn a_hole_that_stays_asks_for_a_keyframe_and_goes_on_with_it() {
 }
 
 #[test]
+fn after_an_outage_a_keyframe_is_asked_for_with_the_first_packet_that_comes() {
+    for (silence, lost) in [(OUTAGE + MS, 1), (MS, OUTAGE_PACKETS)] {
+        let mut rig = Rig::started();
+        rig.now += silence;
+        rig.frame(false, usize::try_from(lost).unwrap());
+        let first = rig.frame(false, 1);
+        rig.deliver(first);
+        assert!((rig.out().is_empty(), rig.asks()) == (true, true), "{silence:?}, {lost} packets");
+        let key = rig.frame(true, 1);
+        rig.deliver(key);
+        assert_eq!(rig.out().len(), 1);
+    }
+}
+
+#[test]
+fn a_camera_that_was_off_for_long_is_no_outage() {
+    let mut rig = Rig::started();
+    rig.now += 10 * OUTAGE;
+    let next = rig.frame(false, 1);
+    rig.deliver(next);
+    assert_eq!(rig.out(), [2]);
+}
+
+#[test]
 fn an_unanswered_request_is_repeated_but_not_at_once() {
     let mut rig = Rig::started();
     rig.assembler.set_round_trip(50 * MS);

@@ -42,6 +42,10 @@ const NACK_INTERVAL: Duration = Duration::from_millis(20);
 /// a key frame helps more.
 const MAX_NACKS: u16 = 10;
 
+/// How far back gaps are looked for, in packets (a power of two): half a second of 2.5 Mbit/s. After an
+/// outage a key frame is asked for; everything that was lost meanwhile would only stand in its way.
+const NACK_WINDOW: u16 = 128;
+
 /// How often feedback for the other side's estimator leaves (libwebrtc: 50 to 250 ms).
 const FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -105,6 +109,7 @@ pub fn registry(parts: Parts) -> Registry {
         .with(
             Slot::NackGenerator,
             NackGeneratorBuilder::new()
+                .with_size(NACK_WINDOW)
                 .with_interval(NACK_INTERVAL)
                 .with_max_nacks_per_packet(MAX_NACKS)
                 .build(),
