@@ -315,6 +315,12 @@ impl WireTap for SharedAccounts {
     fn rtcp(&mut self, now: Instant, direction: Direction, compound: &[u8]) {
         self.lock().on_rtcp(now, direction, compound);
     }
+
+    fn round_trip(&self) -> Option<Duration> {
+        let accounts = self.lock();
+        let newest = accounts.sent.values().filter_map(|sent| sent.remote).max_by_key(|remote| remote.at);
+        newest.and_then(|remote| remote.round_trip)
+    }
 }
 
 #[cfg(test)]

@@ -328,6 +328,9 @@ pub trait WireTap: Send + Sync {
 
     /// An RTCP packet passes: a compound packet in the clear (RFC 3550 section 6.1).
     fn rtcp(&mut self, now: Instant, direction: Direction, compound: &[u8]);
+
+    /// The newest round trip that the other side's reports told.
+    fn round_trip(&self) -> Option<Duration>;
 }
 
 /// What became of a packet that we sent, by the other side's feedback.

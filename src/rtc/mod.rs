@@ -18,6 +18,7 @@ mod handover;
 mod improvement;
 mod link;
 pub mod mesh;
+pub mod nack;
 pub mod nat;
 pub mod negotiation;
 mod outlet;

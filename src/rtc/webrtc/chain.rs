@@ -21,6 +21,9 @@ use ::rtc::interceptor::{
     TaggedPacket, TwccReceiverBuilder, TwccSenderBuilder,
 };
 use ::rtc::rtcp;
+use ::rtc::rtcp::transport_feedbacks::transport_layer_nack::{
+    NackPair, TransportLayerNack, nack_pairs_from_sequence_numbers,
+};
 use ::rtc::rtp;
 use ::rtc::sansio::Protocol;
 use ::rtc::shared::error::Error;
@@ -32,15 +35,16 @@ use crate::media::{RemotePacket, SenderReport};
 use crate::rtc::engine::{
     Direction, Estimator, Event, EventSender, PacketFate, PacketSinks, RtpFacts, WireTap,
 };
+use crate::rtc::nack::NackPacing;
 use crate::units::Bitrate;
 
 /// How often the receiver looks for gaps: at the default of 100 ms a lost packet is a visible
 /// freeze, at 20 ms it is back within a round trip and a frame.
 const NACK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How often one packet is asked for. Ten times 20 ms covers round trips up to 200 ms; after that
-/// a key frame helps more.
-const MAX_NACKS: u16 = 10;
+/// How often one packet is looked for: for a second, in which [`NackPacing`] asks as often as answers
+/// can come. After that a key frame helps more.
+const MAX_NACKS: u16 = 50;
 
 /// How far back gaps are looked for, in packets (a power of two): half a second of 2.5 Mbit/s. After an
 /// outage a key frame is asked for; everything that was lost meanwhile would only stand in its way.
@@ -90,6 +94,7 @@ pub fn registry(parts: Parts) -> Registry {
         estimator: estimator.clone(),
         events: parts.events.clone(),
         kinds: HashMap::new(),
+        nacks: NackPacing::default(),
         queue: Queues::default(),
     };
     let delivery = Delivery {
@@ -203,6 +208,7 @@ struct Tap {
     estimator: SharedEstimator,
     events: EventSender,
     kinds: HashMap<u32, TrackKind>,
+    nacks: NackPacing,
     queue: Queues,
 }
 
@@ -223,6 +229,26 @@ impl Tap {
         if direction == Direction::Sent {
             self.estimator.lock().on_sent(now, facts.header_len + facts.payload_len);
         }
+    }
+
+    /// Takes requests out that have been made a moment ago; `None` if nothing is left to send.
+    fn pace_requests(&mut self, mut packet: TaggedPacket) -> Option<TaggedPacket> {
+        let Packet::Rtcp(compound) = &mut packet.message.packet else { return Some(packet) };
+        let round_trip = self.tap.round_trip();
+        for part in compound.iter_mut() {
+            let Some(nack) = part.as_any().downcast_ref::<TransportLayerNack>() else { continue };
+            let missing: Vec<u16> = nack.nacks.iter().flat_map(NackPair::packet_list).collect();
+            let due = self.nacks.due(nack.media_ssrc, &missing, round_trip, packet.now);
+            *part = Box::new(TransportLayerNack {
+                nacks: nack_pairs_from_sequence_numbers(&due),
+                sender_ssrc: nack.sender_ssrc,
+                media_ssrc: nack.media_ssrc,
+            });
+        }
+        compound.retain(|part| {
+            part.as_any().downcast_ref::<TransportLayerNack>().is_none_or(|nack| !nack.nacks.is_empty())
+        });
+        (!compound.is_empty()).then_some(packet)
     }
 
     fn rtcp(&mut self, now: Instant, direction: Direction, packets: &[Box<dyn rtcp::Packet>]) {
@@ -290,6 +316,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Tap {
     }
 
     fn handle_write(&mut self, packet: TaggedPacket) -> Result<(), Error> {
+        let Some(packet) = self.pace_requests(packet) else { return Ok(()) };
         match &packet.message.packet {
             Packet::Rtp(rtp) => {
                 let again = packet.message.has(&Attribute::Retransmission);
