@@ -1,5 +1,6 @@
-//! What belongs to the desktop and not to the window: one running application a person, and
-//! notifications. Knows neither the window toolkit nor the engine's insides.
+//! What belongs to the desktop and not to the window: one running application a person,
+//! notifications, light or dark. Knows neither the window toolkit nor the engine's insides.
 
+pub mod appearance;
 pub mod instance;
 pub mod notify;

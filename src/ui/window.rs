@@ -19,6 +19,7 @@ use super::video::Pictures;
 use super::wake::{FrameWaker, IN_SOFTWARE, ON_CARD, SOON};
 use super::{keys, words::Word};
 use crate::config::Theme;
+use crate::desktop::appearance::{self, Appearance};
 use crate::desktop::instance::Handover;
 use crate::desktop::notify::{Answer, Notifier};
 use crate::engine::command::Command;
@@ -79,6 +80,8 @@ struct Window {
     handovers: Receiver<Handover>,
     waking: JoinHandle<()>,
     notifier: Notifier,
+    /// What the desktop prefers, where the toolkit does not say it.
+    appearance: watch::Receiver<Option<Appearance>>,
     announced: Vec<Visitor>,
     theme: Option<Theme>,
 }
@@ -98,10 +101,17 @@ impl Window {
         frames.on_new_frame(move |key, _| for_frames.arrived(key));
         let (hand, handovers_here) = sync_channel(HANDOVERS);
         let model = UiModel::new(Arc::clone(&view.borrow()));
+        let (tell_appearance, appearance) = watch::channel(None);
+        runtime.spawn(appearance::follow(tell_appearance));
+        let wanted = appearance.clone();
         let waking = runtime.spawn({
             let (view, history, panel) = (view.clone(), history.clone(), model.panel.clone());
             async move {
-                tokio::join!(wake(ctx.clone(), view, handovers, hand), wake_panel(ctx, history, panel));
+                tokio::join!(
+                    wake(ctx.clone(), view, handovers, hand),
+                    wake_panel(ctx.clone(), history, panel),
+                    wake_appearance(ctx, wanted),
+                );
             }
         });
         let notifier = Notifier::new(commands.clone());
@@ -115,6 +125,7 @@ impl Window {
             handovers: handovers_here,
             waking,
             notifier,
+            appearance,
             announced: Vec::new(),
             theme: None,
         }
@@ -207,6 +218,12 @@ async fn wake(
 }
 
 /// Gives the panel every new history, and wakes it now and then.
+async fn wake_appearance(ctx: Context, mut wanted: watch::Receiver<Option<Appearance>>) {
+    while wanted.changed().await.is_ok() {
+        ctx.request_repaint_after(SOON);
+    }
+}
+
 async fn wake_panel(ctx: Context, mut history: watch::Receiver<Arc<History>>, panel: SharedPanel) {
     loop {
         panel.lock().history = Arc::clone(&history.borrow_and_update());
@@ -250,6 +267,11 @@ impl eframe::App for Window {
     }
 
     fn raw_input_hook(&mut self, _ctx: &Context, input: &mut egui::RawInput) {
+        input.system_theme = match *self.appearance.borrow() {
+            Some(Appearance::Dark) => Some(egui::Theme::Dark),
+            Some(Appearance::Light) => Some(egui::Theme::Light),
+            None => input.system_theme,
+        };
         if self.model.awaits_paste {
             // It belongs into the link field, whatever has the focus.
             input.events.retain(|event| match event {
