@@ -40,7 +40,7 @@ fn people_and_places_are_gone_and_the_story_stays() {
         "www.webrtc.org",
         "wlan0",
         "1700000000:user-1",
-        "turns:host-1.example:443?transport=tcp",
+        "turns:host-2.example:443?transport=tcp",
         "Person 1 hung up",
     ] {
         assert!(text.contains(kept), "{kept} not in {text}");
