@@ -303,7 +303,6 @@ fn a_symmetric_nat_is_told_on_its_side_and_on_the_other() {
     let mut caller = start(folder.path(), &server, "caller", &flags);
     wait_for("ready", || callee.event("ready"));
     caller.say("call");
-    wait_for("first sound", || caller.event("first_audio"));
     let facts = |probe: &Probe, side: &str| {
         let nat =
             |e: &Value| e["ev"] == "facts" && e["side"] == side && e["facts"]["nat"] == "endpoint_dependent";
