@@ -9,9 +9,11 @@ mod views;
 
 use std::sync::Arc;
 
-use sightline::config::Theme;
+use sightline::config::{Settings, Theme};
+use sightline::doctor;
 use sightline::engine::frames::{FrameKey, FrameSlots};
 use sightline::media::frame::VideoFrame;
+use sightline::record::History;
 use sightline::ui::{self, UiEngine};
 use sightline::units::Resolution;
 use tokio::sync::{mpsc, watch};
@@ -62,8 +64,24 @@ fn main() -> anyhow::Result<()> {
         0 => histories::failed(),
         seconds => histories::call(seconds),
     };
-    let (_keep, history) = watch::channel(Arc::new(history));
-    ui::run(UiEngine { view, commands, frames, history, handovers: None, runtime: runtime.handle().clone() })
+    let (newer, history) = watch::channel(Arc::new(history));
+    if moves {
+        // Something new once a second, as in a call.
+        runtime.spawn(async move {
+            let mut tick = tokio::time::interval(std::time::Duration::from_secs(1));
+            loop {
+                tick.tick().await;
+                newer.send_modify(|history| *history = Arc::new(History::clone(history)));
+            }
+        });
+    }
+    let handle = runtime.handle().clone();
+    let checkup = Box::new(move |settings: &Settings| {
+        let _inside = handle.enter();
+        doctor::start(doctor::Plan::of(settings))
+    });
+    let runtime = runtime.handle().clone();
+    ui::run(UiEngine { view, commands, frames, history, checkup, handovers: None, runtime })
 }
 
 /// Somebody in front of something blue or brown.

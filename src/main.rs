@@ -33,6 +33,12 @@ enum Subcommands {
     /// Two windows on this computer that call each other
     #[cfg(feature = "gui")]
     Demo,
+    /// The record of a call, in the connection panel
+    #[cfg(feature = "gui")]
+    Open {
+        /// A session file
+        file: std::path::PathBuf,
+    },
     /// Cameras, microphones and speakers as Sightline sees them
     Devices,
     /// A record of a call for tools that read dumps of chrome://webrtc-internals
@@ -56,6 +62,8 @@ fn main() -> ExitCode {
         Some(Subcommands::Doctor(doctor)) => headless::run_doctor(&doctor),
         #[cfg(feature = "gui")]
         Some(Subcommands::Demo) => report(sightline::window::demo()),
+        #[cfg(feature = "gui")]
+        Some(Subcommands::Open { file }) => report(sightline::window::open(&file)),
         Some(Subcommands::Export(args)) => files::export(&args),
         Some(Subcommands::Anonymise(args)) => files::anonymise(&args),
         Some(Subcommands::Devices) => {

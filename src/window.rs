@@ -2,8 +2,10 @@
 //!
 //! Knows both sides, the engine and `ui`, and nothing of what either does.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,12 +16,16 @@ use tokio::runtime::Runtime;
 use crate::config::{Loaded, Settings, SettingsFile, records_folder};
 use crate::desktop::instance::{self, Claim};
 use crate::dial::{Dialer, Trust};
+use crate::doctor::{self, Plan};
 use crate::engine::command::Command;
 use crate::engine::parts::{AudioChoice, EngineParts, SinkChoice, VideoChoice};
 use crate::engine::{Engine, Hosting};
 use crate::link::Link;
 use crate::proxy::Proxies;
+use crate::record::convert::{self, Privacy};
+use crate::record::read;
 use crate::server_url::ServerUrl;
+use crate::ui::file::OpenedFile;
 use crate::ui::{self, UiEngine};
 use crate::units::Resolution;
 
@@ -114,17 +120,59 @@ pub fn run(link: Option<&str>, args: &WindowArgs) -> anyhow::Result<()> {
             if args.open { Command::Open { link, admission: Admission::Open } } else { Command::Join(link) };
         engine.commands.try_send(first).context("the engine stopped unexpectedly")?;
     }
+    let checkup = {
+        let (runtime, args) = (runtime.handle().clone(), args.clone());
+        move |settings: &Settings| {
+            let _inside = runtime.enter();
+            doctor::start(plan(settings, &args))
+        }
+    };
     let outcome = ui::run(UiEngine {
         view: engine.view.clone(),
         commands: engine.commands.clone(),
         frames: engine.frames.clone(),
         history: engine.history.clone(),
+        checkup: Box::new(checkup),
         handovers,
         runtime: runtime.handle().clone(),
     });
     runtime.block_on(engine.shutdown(SHUTDOWN));
     runtime.shutdown_timeout(Duration::from_millis(500));
     outcome
+}
+
+/// Opens a window over the record of a call in a file.
+pub fn open(path: &Path) -> anyhow::Result<()> {
+    let read::Loaded { history, broken } = read::load(path)?;
+    let name = path.file_name().map_or(path.to_string_lossy(), OsStr::to_string_lossy).into_owned();
+    let from = path.to_owned();
+    // Beside the record, under its name.
+    let export = move || {
+        let to = from.with_extension("webrtc-internals.json");
+        match convert::export(&from, &to, Privacy::AsItIs) {
+            Ok(None) => format!("Written to {}.", to.display()),
+            Ok(Some(broken)) => format!("Written to {}; {broken}.", to.display()),
+            Err(error) => error.to_string(),
+        }
+    };
+    ui::file::run(OpenedFile {
+        history: Arc::new(history),
+        name,
+        problem: broken.map(|broken| broken.to_string()),
+        settings: settings().1.settings,
+        export: Box::new(export),
+    })
+}
+
+/// What a test of the connection uses: what a call would.
+fn plan(settings: &Settings, args: &WindowArgs) -> Plan {
+    let mut parts = EngineParts::devices(settings.clone());
+    args.apply(&mut parts);
+    let mut plan = Plan::of(settings);
+    plan.camera = plan.camera.map(|(_, choice)| (parts.video, choice));
+    plan.microphone = plan.microphone.map(|(_, choice)| (parts.audio, choice));
+    plan.speaker = plan.speaker.map(|(_, choice)| (parts.sink, choice));
+    plan
 }
 
 /// A system without a place for settings still makes calls; the person is told.

@@ -31,8 +31,14 @@ pub enum UiAction {
         /// Leave.
         leave: bool,
     },
+    /// Tests the connection, from the beginning.
+    StartCheckup,
+    /// Ends that test and puts its result away.
+    CloseCheckup,
     /// Opens the connection panel, or closes it.
     TogglePanel,
+    /// Opens the connection panel where it says in words how it goes.
+    ShowVerdict,
     /// Puts a text on the clipboard.
     CopyText(String),
     /// Writes the record of this call to a file.

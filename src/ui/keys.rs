@@ -16,7 +16,7 @@ pub fn actions(ctx: &Context, model: &UiModel) -> Vec<UiAction> {
     if pressed(Modifiers::COMMAND, Key::W) {
         actions.push(if in_call { UiAction::Command(Command::Leave) } else { UiAction::Close });
     }
-    let free = model.draft.is_none() && model.asks_switch.is_none();
+    let free = model.draft.is_none() && model.asks_switch.is_none() && model.checkup.is_none();
     if free && pressed(Modifiers::COMMAND, Key::I) {
         actions.push(UiAction::TogglePanel);
     }

@@ -9,6 +9,7 @@
 //! is dropped into a queue. It knows no devices, sockets or files and holds no state of the call.
 
 pub mod action;
+pub mod file;
 pub mod fit;
 pub mod format;
 pub mod icons;

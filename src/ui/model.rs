@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::action::UiAction;
 use super::fit::Corner;
 use super::panel::SharedPanel;
+use super::screens::checkup::Checkup;
 use super::widgets::toast::Toasts;
 use crate::config::Settings;
 use crate::engine::command::{Command, Switch};
@@ -48,6 +49,8 @@ pub struct UiModel {
     pub toasts: Toasts,
     /// The connection panel.
     pub panel: SharedPanel,
+    /// The test of the connection, while it is open.
+    pub checkup: Option<Checkup>,
     previewing: bool,
 }
 
@@ -62,10 +65,10 @@ pub enum Effect {
     RequestPaste,
     /// Fill the screen, or not.
     FullScreen(bool),
-    /// Write the record of this call to a file.
-    SaveSession,
-    /// Write it for other tools.
-    ExportSession,
+    /// Begin to test the connection.
+    StartCheckup,
+    /// End that.
+    StopCheckup,
     /// Close the window.
     Close,
 }
@@ -90,6 +93,7 @@ impl UiModel {
             copied_at: None,
             toasts: Toasts::default(),
             panel: SharedPanel::live(),
+            checkup: None,
             previewing: false,
         }
     }
@@ -104,7 +108,11 @@ impl UiModel {
         if self.server == old.settings.server {
             self.server.clone_from(&self.view.settings.server);
         }
-        self.panel.lock().settings.clone_from(&self.view.settings);
+        {
+            let mut panel = self.panel.lock();
+            panel.settings.clone_from(&self.view.settings);
+            panel.verdict.clone_from(&self.view.verdict);
+        }
         let mut effects = self.preview(hidden);
         if self.copy_when_there
             && let Some(invite) = &self.view.invite
@@ -135,9 +143,10 @@ impl UiModel {
         effects
     }
 
-    /// Camera and microphone are open on the start screen while somebody can see it, and no longer.
+    /// Camera and microphone are open on the start screen while somebody can see it and nothing else
+    /// uses them, and no longer.
     fn preview(&mut self, hidden: bool) -> Vec<Effect> {
-        let wanted = self.view.phase == CallPhase::Idle && !hidden;
+        let wanted = self.view.phase == CallPhase::Idle && !hidden && self.checkup.is_none();
         if wanted == self.previewing {
             return Vec::new();
         }
@@ -234,13 +243,26 @@ impl UiModel {
                 (true, Some(link)) => vec![Effect::Send(Command::Leave), Effect::Send(Command::Join(link))],
                 _ => Vec::new(),
             },
+            UiAction::StartCheckup => {
+                self.checkup = Some(Checkup::default());
+                // The test opens the devices itself.
+                self.preview(false).into_iter().chain([Effect::StartCheckup]).collect()
+            }
+            UiAction::CloseCheckup => {
+                self.checkup = None;
+                [Effect::StopCheckup].into_iter().chain(self.preview(false)).collect()
+            }
             UiAction::TogglePanel => {
                 self.panel.lock().model.toggle();
                 Vec::new()
             }
+            UiAction::ShowVerdict => {
+                self.panel.lock().model.show_overview();
+                Vec::new()
+            }
             UiAction::CopyText(text) => vec![Effect::Copy(text)],
-            UiAction::SaveSession => vec![Effect::SaveSession],
-            UiAction::ExportSession => vec![Effect::ExportSession],
+            UiAction::SaveSession => vec![Effect::Send(Command::KeepRecord)],
+            UiAction::ExportSession => vec![Effect::Send(Command::ExportRecord)],
             UiAction::Close => vec![Effect::Close],
         }
     }

@@ -72,6 +72,8 @@ pub struct Tokens {
     pub on_overlay: Color32,
     /// Red on them.
     pub bad_on_overlay: Color32,
+    /// Yellow on them.
+    pub warn_on_overlay: Color32,
     /// Green on them.
     pub good_on_overlay: Color32,
     /// Over a picture that stands still.
@@ -105,6 +107,7 @@ const DARK: Tokens = Tokens {
     overlay: veil(200),
     on_overlay: hex(0xf5f6fa),
     bad_on_overlay: hex(0xff7683),
+    warn_on_overlay: hex(0xf2bd4b),
     good_on_overlay: hex(0x3fd291),
     dim: veil(150),
     shadow: veil(120),
@@ -135,6 +138,7 @@ const LIGHT: Tokens = Tokens {
     overlay: veil(190),
     on_overlay: hex(0xf5f6fa),
     bad_on_overlay: hex(0xff7683),
+    warn_on_overlay: hex(0xf2bd4b),
     good_on_overlay: hex(0x3fd291),
     dim: veil(140),
     shadow: veil(36),

@@ -18,10 +18,11 @@ use super::theme;
 use super::video::Pictures;
 use super::wake::{FrameWaker, IN_SOFTWARE, ON_CARD, SOON};
 use super::{keys, words::Word};
-use crate::config::Theme;
+use crate::config::{Settings, Theme};
 use crate::desktop::appearance::{self, Appearance};
 use crate::desktop::instance::Handover;
 use crate::desktop::notify::{Answer, Notifier};
+use crate::doctor::Running;
 use crate::engine::command::Command;
 use crate::engine::frames::FrameSlots;
 use crate::engine::view::{CallPhase, CallView, Visitor};
@@ -30,6 +31,9 @@ use crate::record::History;
 /// Hand-overs that wait for the window. More than these within one frame are somebody's mistake,
 /// and are dropped.
 const HANDOVERS: usize = 4;
+
+/// How often the window asks how far a test of the connection is.
+const CHECKUP: Duration = Duration::from_millis(100);
 
 /// What the window needs of the rest.
 pub struct UiEngine {
@@ -41,6 +45,8 @@ pub struct UiEngine {
     pub frames: FrameSlots,
     /// What is remembered of the call.
     pub history: watch::Receiver<Arc<History>>,
+    /// Begins to test the connection with these settings.
+    pub checkup: Box<dyn Fn(&Settings) -> Running + Send>,
     /// Second starts, if this is the one they find.
     pub handovers: Option<mpsc::Receiver<Handover>>,
     /// Runs the task that wakes the window.
@@ -63,9 +69,10 @@ pub fn run(engine: UiEngine) -> anyhow::Result<()> {
 }
 
 /// The name of the desktop entry, without which Wayland finds no icon.
-const APP_ID: &str = "sightline";
+pub(super) const APP_ID: &str = "sightline";
 
-fn icon() -> Arc<egui::IconData> {
+/// The picture of the window.
+pub(super) fn icon() -> Arc<egui::IconData> {
     let bytes = include_bytes!("../../assets/icons/sightline-64.rgba");
     Arc::new(egui::IconData { rgba: bytes.to_vec(), width: 64, height: 64 })
 }
@@ -84,11 +91,13 @@ struct Window {
     appearance: watch::Receiver<Option<Appearance>>,
     announced: Vec<Visitor>,
     theme: Option<Theme>,
+    checkup: Box<dyn Fn(&Settings) -> Running + Send>,
+    running: Option<Running>,
 }
 
 impl Window {
     fn new(context: &CreationContext, engine: UiEngine) -> Self {
-        let UiEngine { view, commands, frames, history, handovers, runtime } = engine;
+        let UiEngine { view, commands, frames, history, checkup, handovers, runtime } = engine;
         let ctx = context.egui_ctx.clone();
         theme::install(&ctx);
         let on_card = context.gl.as_deref().is_some_and(texture::is_worth_it);
@@ -128,6 +137,8 @@ impl Window {
             appearance,
             announced: Vec::new(),
             theme: None,
+            checkup,
+            running: None,
         }
     }
 
@@ -144,11 +155,28 @@ impl Window {
                 Effect::Copy(text) => ctx.copy_text(text),
                 Effect::RequestPaste => ctx.send_viewport_cmd(ViewportCommand::RequestPaste),
                 Effect::FullScreen(fill) => ctx.send_viewport_cmd(ViewportCommand::Fullscreen(fill)),
-                // The record is written by whoever keeps it.
-                Effect::SaveSession | Effect::ExportSession => {}
+                Effect::StartCheckup => self.running = Some((self.checkup)(&self.model.view.settings)),
+                Effect::StopCheckup => self.running = None,
                 Effect::Close => ctx.send_viewport_cmd(ViewportCommand::Close),
             }
         }
+    }
+
+    /// Takes over how far the test of the connection is.
+    fn follow_checkup(&mut self, ctx: &Context) {
+        let (Some(running), Some(checkup)) = (&mut self.running, &mut self.model.checkup) else { return };
+        loop {
+            match running.progress.try_recv() {
+                Ok(progress) => checkup.take(progress),
+                Err(mpsc::error::TryRecvError::Empty) => break,
+                Err(mpsc::error::TryRecvError::Disconnected) => {
+                    checkup.ended();
+                    self.running = None;
+                    return;
+                }
+            }
+        }
+        ctx.request_repaint_after(CHECKUP);
     }
 
     /// Tells of visitors where the person can see it, when it is not this window.
@@ -217,16 +245,17 @@ async fn wake(
     }
 }
 
-/// Gives the panel every new history, and wakes it now and then.
+/// Wakes the window when the desktop becomes light or dark.
 async fn wake_appearance(ctx: Context, mut wanted: watch::Receiver<Option<Appearance>>) {
     while wanted.changed().await.is_ok() {
         ctx.request_repaint_after(SOON);
     }
 }
 
+/// Gives the panel every new history, and wakes it now and then.
 async fn wake_panel(ctx: Context, mut history: watch::Receiver<Arc<History>>, panel: SharedPanel) {
     loop {
-        panel.lock().history = Arc::clone(&history.borrow_and_update());
+        panel.lock().see(Arc::clone(&history.borrow_and_update()));
         panel.wake(&ctx);
         if history.changed().await.is_err() {
             return;
@@ -263,6 +292,7 @@ impl eframe::App for Window {
             let effects = link.map(|link| self.model.opened(link)).unwrap_or_default();
             self.perform(ctx, effects);
         }
+        self.follow_checkup(ctx);
         self.notify(ctx);
     }
 

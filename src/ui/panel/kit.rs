@@ -6,6 +6,7 @@ use eframe::egui::{
 
 use crate::ui::icons::{self, Icon, Weight};
 use crate::ui::theme::{self, Tokens, size, space};
+use crate::ui::widgets::button::{self, IconButton};
 use crate::ui::widgets::field;
 use crate::ui::widgets::text;
 use crate::ui::words::Word;
@@ -102,6 +103,25 @@ pub fn filter(ui: &mut Ui, name: Word, value: &mut String, width: f32) {
         let font = icons::font(Weight::Line, 15.0);
         ui.painter().text(at, Align2::RIGHT_CENTER, Icon::MAGNIFYING_GLASS.char(), font, t.soft);
     });
+}
+
+/// One sentence over the whole width; says whether it was put away.
+pub fn banner(ui: &mut Ui, words: &str) -> bool {
+    let t = theme::tokens(ui.ctx());
+    let frame = Frame::NONE.fill(t.warn_back).inner_margin(Margin::symmetric(space::M as i8, 6));
+    let inner = frame.show(ui, |ui| {
+        ui.horizontal(|ui| {
+            let room = ui.available_width() - 34.0;
+            ui.scope(|ui| {
+                ui.set_width(room);
+                let label = ui.add(Label::new(RichText::new(words).color(t.warn)).wrap());
+                text::announce(ui, label.id);
+            });
+            let name = Word::DismissNotice.with(words);
+            IconButton::new(Icon::X, &name).kind(button::Kind::Quiet).size(26.0, 26.0).show(ui).clicked()
+        })
+    });
+    inner.inner.inner
 }
 
 /// Tells that there is nothing to show, and why.

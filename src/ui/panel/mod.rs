@@ -43,6 +43,7 @@ use super::theme::{self, size, space};
 use super::widgets::button::{IconButton, Kind};
 use super::words::Word;
 use crate::config::Settings;
+use crate::diagnosis::Verdict;
 use crate::record::History;
 use model::{PanelModel, Place, Tab, Width};
 use segments::segments;
@@ -59,10 +60,13 @@ pub const SHOWN_AFTER: Duration = Duration::from_millis(250);
 pub struct Panel {
     /// Tabs, filters, times.
     pub model: PanelModel,
-    /// What is shown.
-    pub history: Arc<History>,
+    history: Arc<History>,
+    /// How often the history was another one.
+    changes: usize,
     /// The settings as they are.
     pub settings: Settings,
+    /// What the diagnosis says right now; of a file the record knows what it said.
+    pub verdict: Option<Verdict>,
     /// A call can be acted on: it runs here, and is not a file.
     pub live: bool,
     memory: Memory,
@@ -80,6 +84,7 @@ struct Memory {
 /// What a tab is drawn from.
 struct Context<'a> {
     history: &'a History,
+    verdict: Option<&'a Verdict>,
     settings: &'a Settings,
     live: bool,
 }
@@ -191,9 +196,22 @@ impl Panel {
         Self { model, history, ..Self::default() }
     }
 
-    /// Fills a window with it; gives what was clicked.
-    pub fn show_file(&mut self, ui: &mut Ui) -> Vec<UiAction> {
+    /// Shows another history, or the same one further on.
+    pub fn see(&mut self, history: Arc<History>) {
+        self.history = history;
+        self.changes += 1;
+    }
+
+    /// Fills a window with it, below a notice if there is one; gives what was clicked.
+    pub fn show_file(&mut self, ui: &mut Ui, notice: &mut Option<String>) -> Vec<UiAction> {
         self.forget_copied(ui);
+        if let Some(words) = notice.clone() {
+            egui::Panel::top("notice").frame(Frame::NONE).show_separator_line(false).show(ui, |ui| {
+                if kit::banner(ui, &words) {
+                    *notice = None;
+                }
+            });
+        }
         self.fill(ui);
         std::mem::take(&mut self.actions)
     }
@@ -206,7 +224,7 @@ impl Panel {
 
     /// Tells what is shown from what was shown before.
     fn version(&self) -> usize {
-        Arc::as_ptr(&self.history) as usize ^ usize::from(self.model.copied.is_some())
+        2 * self.changes + usize::from(self.model.copied.is_some())
     }
 
     /// A button says only for a while that it has copied.
@@ -232,8 +250,8 @@ impl Panel {
     fn contents(&mut self, ui: &mut Ui) {
         self.tabs(ui);
         ui.add_space(space::XS);
-        let Self { model, history, settings, live, memory, actions, .. } = self;
-        let context = Context { history, settings, live: *live };
+        let Self { model, history, settings, verdict, live, memory, actions, .. } = self;
+        let context = Context { history, verdict: verdict.as_ref(), settings, live: *live };
         ui.spacing_mut().item_spacing = vec2(space::S, space::S);
         ui.spacing_mut().interact_size.y = 18.0;
         let mut scrolled = |name: &str, add: &mut dyn FnMut(&mut Ui)| {

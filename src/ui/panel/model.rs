@@ -133,6 +133,14 @@ impl PanelModel {
         };
     }
 
+    /// Shows the first tab, where it is, or at the side.
+    pub fn show_overview(&mut self) {
+        self.tab = Tab::Overview;
+        if self.place == Place::Closed {
+            self.place = Place::Docked;
+        }
+    }
+
     /// Whether a button shall say that it has copied `what`, and for how much longer.
     pub fn says_copied(&self, what: Copied, now: f64) -> Option<f64> {
         let (copied, at) = self.copied?;

@@ -7,8 +7,9 @@ use super::model::{Copied, PanelModel};
 use super::route::{self, Place, Station};
 use super::unit::Unit;
 use super::{Context, chart, report};
+use crate::diagnosis::{self, Rule};
 use crate::engine::view::Severity;
-use crate::record::{Diagnosis, Direction, History, Metric, Scope};
+use crate::record::{Direction, History, Metric, Scope};
 use crate::rtc::stats::Kind;
 use crate::ui::action::UiAction;
 use crate::ui::icons::{self, Icon, Weight};
@@ -23,7 +24,7 @@ const SIDE_BY_SIDE: f32 = 700.0;
 /// Draws it.
 pub fn show(ui: &mut Ui, model: &mut PanelModel, context: &Context, actions: &mut Vec<UiAction>) {
     let history = context.history;
-    verdict(ui, history.verdict());
+    sentence(ui, context);
     kit::card(ui, |ui| path(ui, history));
     kit::card(ui, |ui| quality(ui, history));
     let now = ui.input(|input| input.time);
@@ -41,20 +42,49 @@ pub fn show(ui: &mut Ui, model: &mut PanelModel, context: &Context, actions: &mu
     }
 }
 
-fn verdict(ui: &mut Ui, verdict: Option<&Diagnosis>) {
-    let t = theme::tokens(ui.ctx());
-    let (words, mood, icon) = match verdict {
-        None => (Word::NoVerdict.text(), Mood::Plain, Icon::INFO),
-        Some(verdict) => {
-            let (mood, icon) = match verdict.severity {
-                Severity::Info if verdict.rule == "fine" => (Mood::Good, Icon::CHECK_CIRCLE),
-                Severity::Info => (Mood::Plain, Icon::INFO),
-                Severity::Warning => (Mood::Warn, Icon::WARNING),
-                Severity::Error => (Mood::Bad, Icon::WARNING_CIRCLE),
-            };
-            (verdict.text.as_str(), mood, icon)
-        }
+/// What the first card says.
+struct Said<'a> {
+    mood: Mood,
+    icon: Icon,
+    text: &'a str,
+    advice: Option<&'a str>,
+    evidence: &'a [String],
+}
+
+/// The verdict of this moment, else the last one in the record.
+fn said<'a>(context: &Context<'a>) -> Said<'a> {
+    let look = |severity, is_fine| match severity {
+        Severity::Info if is_fine => (Mood::Good, Icon::CHECK_CIRCLE),
+        Severity::Info => (Mood::Plain, Icon::INFO),
+        Severity::Warning => (Mood::Warn, Icon::WARNING),
+        Severity::Error => (Mood::Bad, Icon::WARNING_CIRCLE),
     };
+    if let Some(verdict) = context.verdict {
+        let (mood, icon) = match verdict.severity {
+            diagnosis::Severity::Fine => look(Severity::Info, true),
+            diagnosis::Severity::Info => look(Severity::Info, false),
+            diagnosis::Severity::Warning => look(Severity::Warning, false),
+            diagnosis::Severity::Error => look(Severity::Error, false),
+        };
+        let (text, advice) = (verdict.text.as_str(), verdict.advice.as_deref());
+        return Said { mood, icon, text, advice, evidence: &verdict.evidence };
+    }
+    match context.history.verdict() {
+        Some(verdict) => {
+            let (mood, icon) = look(verdict.severity, verdict.rule == Rule::Fine.id());
+            let (text, advice) = (verdict.text.as_str(), verdict.advice.as_deref());
+            Said { mood, icon, text, advice, evidence: &verdict.evidence }
+        }
+        None => {
+            let text = Word::NoVerdict.text();
+            Said { mood: Mood::Plain, icon: Icon::INFO, text, advice: None, evidence: &[] }
+        }
+    }
+}
+
+fn sentence(ui: &mut Ui, context: &Context) {
+    let t = theme::tokens(ui.ctx());
+    let Said { mood, icon, text: words, advice, evidence } = said(context);
     let (front, back) = mood.colors(t);
     let back = if mood == Mood::Plain { t.well } else { back };
     let frame = eframe::egui::Frame::NONE
@@ -71,11 +101,10 @@ fn verdict(ui: &mut Ui, verdict: Option<&Diagnosis>) {
                 let sentence = RichText::new(words).font(theme::strong(size::BODY + 1.0)).color(t.text);
                 let label = ui.add(Label::new(sentence).wrap());
                 text::announce(ui, label.id);
-                let Some(verdict) = verdict else { return };
-                if let Some(advice) = &verdict.advice {
+                if let Some(advice) = advice {
                     ui.add(Label::new(RichText::new(advice).color(t.text)).wrap());
                 }
-                for line in &verdict.evidence {
+                for line in evidence {
                     ui.add(Label::new(RichText::new(line).size(size::SMALL).color(t.soft)).wrap());
                 }
             });

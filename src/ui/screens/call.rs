@@ -1,17 +1,19 @@
 //! The call screen: the other's picture large, our own small, and the round buttons.
 
-use eframe::egui::{Align2, Id, Rect, Sense, Ui, UiBuilder, pos2, vec2};
+use eframe::egui::{Align2, CursorIcon, Id, Rect, Role, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 use super::start::{camera_button, microphone_button, tip};
 use super::{Screen, header, stage, visitor, waiting};
+use crate::diagnosis::Severity;
 use crate::engine::command::Command;
 use crate::engine::view::CallPhase;
 use crate::ui::action::UiAction;
-use crate::ui::icons::Icon;
+use crate::ui::icons::{self, Icon, Weight};
 use crate::ui::model::UiModel;
 use crate::ui::panel::model::Place;
 use crate::ui::theme::{self, size, space};
-use crate::ui::widgets::button::{IconButton, Kind};
+use crate::ui::widgets::button::{IconButton, Kind, focus_ring};
+use crate::ui::widgets::text;
 use crate::ui::words::Word;
 
 /// In full screen the buttons go when nothing moved for so long, in seconds.
@@ -43,6 +45,9 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen, actions: &mut
     }
     if let Some(panel) = panel {
         model.panel.show_docked(ui, panel, stage.is_some(), actions);
+    }
+    if let Some(stage) = stage {
+        verdict(ui, visitor::below(stage, model), model, actions);
     }
     visitor::show(ui, stage.unwrap_or(place), model, actions);
     if controls {
@@ -134,16 +139,47 @@ const fn lock(wanted: bool) -> crate::engine::command::Switch {
     if wanted { crate::engine::command::Switch::On } else { crate::engine::command::Switch::Off }
 }
 
+/// Says in a few words what is wrong with the connection, when a caller should know; a click leads to
+/// the whole of it.
+fn verdict(ui: &Ui, stage: Rect, model: &UiModel, actions: &mut Vec<UiAction>) {
+    let Some(verdict) = model.view.verdict.as_ref().filter(|verdict| verdict.concerns_a_caller()) else {
+        return;
+    };
+    let t = theme::tokens(ui.ctx());
+    // The bars of the connection stand in the corner.
+    let room = stage.width() - 2.0 * 60.0;
+    let font = theme::strong(size::SMALL + 0.5);
+    let galley = text::line(ui.painter(), &verdict.short, font, t.on_overlay, room - 52.0);
+    let wanted = vec2(galley.size().x + 52.0, 32.0);
+    let pill = Rect::from_center_size(stage.center_top() + vec2(0.0, space::M + 16.0), wanted);
+    let response = ui.interact(pill, Id::unique("verdict"), Sense::click());
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &verdict.short));
+    text::announce(ui, response.id);
+    ui.painter().rect_filled(pill, 16.0, t.overlay);
+    let (icon, color) = match verdict.severity {
+        Severity::Error => (Icon::WARNING_CIRCLE, t.bad_on_overlay),
+        Severity::Fine | Severity::Info | Severity::Warning => (Icon::WARNING, t.warn_on_overlay),
+    };
+    let at = pill.left_center() + vec2(20.0, 0.0);
+    let font = icons::font(Weight::Fill, 17.0);
+    ui.painter().text(at, Align2::CENTER_CENTER, icon.char(), font, color);
+    text::place(ui.painter(), galley, pill.left_center() + vec2(36.0, 0.0), Align2::LEFT_CENTER);
+    focus_ring(ui, pill, &response, 16);
+    let response = response.on_hover_cursor(CursorIcon::PointingHand).on_hover_text(&verdict.text);
+    if response.clicked() {
+        actions.push(UiAction::ShowVerdict);
+    }
+}
+
 /// Tells a person who talks while muted.
 fn muted(ui: &Ui, row: Rect) {
     let t = theme::tokens(ui.ctx());
     let words = Word::MutedButSpeaking.text();
     let at = row.center_top() - vec2(0.0, space::M);
-    let galley =
-        crate::ui::widgets::text::line(ui.painter(), words, theme::strong(size::SMALL), t.on_danger, 200.0);
+    let galley = text::line(ui.painter(), words, theme::strong(size::SMALL), t.on_danger, 200.0);
     let pill = Rect::from_center_size(at, galley.size() + vec2(24.0, 12.0));
     ui.painter().rect_filled(pill, 14.0, t.danger);
-    crate::ui::widgets::text::place(ui.painter(), galley, pill.center(), Align2::CENTER_CENTER);
+    text::place(ui.painter(), galley, pill.center(), Align2::CENTER_CENTER);
     ui.interact(pill, ui.scope_id().with("muted"), Sense::hover());
-    crate::ui::widgets::text::status(ui, pill, "muted", words);
+    text::status(ui, pill, "muted", words);
 }

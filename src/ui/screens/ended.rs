@@ -47,7 +47,7 @@ pub fn show(ui: &mut Ui, model: &UiModel, summary: &Summary, actions: &mut Vec<U
     let body = Rect::from_min_max(area.min + vec2(0.0, size::HEADER), area.max);
     let width = (body.width() - 2.0 * space::L).min(440.0);
     let rows = 1.0 + summary.quality.as_ref().map_or(0.0, |_| 5.0);
-    let height = 190.0 + if summary.duration.is_zero() { 0.0 } else { rows * 26.0 + 24.0 };
+    let height = 234.0 + if summary.duration.is_zero() { 0.0 } else { rows * 26.0 + 24.0 };
     let column = Rect::from_center_size(body.center() - vec2(0.0, size::HEADER / 3.0), vec2(width, height));
     let column = column.translate(vec2(0.0, (body.top() - column.top()).max(0.0)));
     let layout = Layout::top_down(Align::Center);
@@ -82,6 +82,10 @@ pub fn show(ui: &mut Ui, model: &UiModel, summary: &Summary, actions: &mut Vec<U
         let back = TextButton::new(Word::BackToStart.text()).kind(Kind::Primary).width(180.0).height(44.0);
         if back.show(ui).clicked() {
             actions.push(UiAction::Command(Command::Dismiss));
+        }
+        let details = TextButton::new(Word::OpenPanel.text()).icon(Icon::PULSE).kind(Kind::Quiet);
+        if details.width(180.0).height(36.0).show(ui).clicked() {
+            actions.push(UiAction::TogglePanel);
         }
     });
 }

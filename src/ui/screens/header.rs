@@ -51,6 +51,10 @@ fn buttons(ui: &mut Ui, row: Rect, model: &UiModel, actions: &mut Vec<UiAction>)
         if IconButton::new(Icon::GEAR, Word::Settings.text()).kind(Kind::Quiet).small().show(ui).clicked() {
             actions.push(UiAction::ToggleSettings);
         }
+        let test = TextButton::new(Word::TestConnection.text()).icon(Icon::STETHOSCOPE).kind(Kind::Quiet);
+        if model.view.phase == CallPhase::Idle && test.height(34.0).show(ui).clicked() {
+            actions.push(UiAction::StartCheckup);
+        }
         // While alone the link stands in the middle of the window, with a button of its own.
         if model.view.phase == CallPhase::InCall && model.view.invite.is_some() && invite(ui, model).clicked()
         {

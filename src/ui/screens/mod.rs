@@ -2,6 +2,7 @@
 //! says what was clicked; none does anything itself.
 
 pub mod call;
+pub mod checkup;
 pub mod ended;
 pub mod header;
 pub mod settings;
@@ -32,8 +33,8 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen) -> Vec<UiActi
     let mut actions = Vec::new();
     let base = theme::tokens(ui.ctx()).base;
     CentralPanel::default().frame(Frame::NONE.fill(base)).show(ui, |ui| {
-        let settings_open = model.draft.is_some();
-        if settings_open {
+        let covered = model.draft.is_some() || model.checkup.is_some();
+        if covered {
             ui.disable();
         }
         match model.view.phase {
@@ -48,6 +49,7 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen) -> Vec<UiActi
         }
     });
     settings::show(ui, model, &mut actions);
+    checkup::show(ui, model, &mut actions);
     visitor::switch(ui, model, &mut actions);
     let view = std::sync::Arc::clone(&model.view);
     model.toasts.show(ui, &view.notices, size::HEADER + space::S, &mut actions);
