@@ -6,7 +6,7 @@ use super::adapt::Targets;
 use crate::engine::command::Switch;
 use crate::engine::view::{Quality, Severity};
 use crate::link::Link;
-use crate::rtc::{IceState, PeerPhase, SelectedPair, Signal, TransportEvent};
+use crate::rtc::{IceState, PeerPhase, SelectedPair, Signal, TransportEvent, Trouble};
 use crate::server_url::ServerUrl;
 use crate::signaling::SignalEvent;
 use crate::units::Bitrate;
@@ -103,6 +103,8 @@ pub enum TransportInput {
         peer: PeerId,
         /// The new phase.
         phase: PeerPhase,
+        /// Why there is no path, if there was one.
+        trouble: Option<Trouble>,
     },
     /// Media takes another path.
     SelectedPair {
@@ -134,7 +136,9 @@ impl TransportInput {
             TransportEvent::OfferReady { offer } => Self::OfferReady { offer: offer.clone() },
             TransportEvent::Signal { to, signal } => Self::Signal { to: to.clone(), signal: signal.clone() },
             TransportEvent::Ice { peer, state } => Self::Ice { peer: peer.clone(), state: *state },
-            TransportEvent::Phase { peer, phase } => Self::Phase { peer: peer.clone(), phase: *phase },
+            TransportEvent::Phase { peer, phase, trouble } => {
+                Self::Phase { peer: peer.clone(), phase: *phase, trouble: *trouble }
+            }
             TransportEvent::SelectedPair { peer, pair } => {
                 Self::SelectedPair { peer: peer.clone(), pair: pair.clone() }
             }
@@ -143,6 +147,7 @@ impl TransportInput {
             }
             TransportEvent::Problem { text } => Self::Problem { text: text.clone() },
             TransportEvent::Dtls { .. }
+            | TransportEvent::NetworkChange { .. }
             | TransportEvent::TrackAdded { .. }
             | TransportEvent::SenderReport { .. }
             | TransportEvent::KeyframeWanted { .. }

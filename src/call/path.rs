@@ -26,7 +26,12 @@ impl CallMachine {
                 }
             }
             TransportInput::Ice { peer: None, .. } => {}
-            TransportInput::Phase { peer, phase } => self.on_phase(&peer, phase, now, out),
+            TransportInput::Phase { peer, phase, trouble } => {
+                if let Some(member) = self.member(&peer) {
+                    member.trouble = trouble;
+                }
+                self.on_phase(&peer, phase, now, out);
+            }
             TransportInput::SelectedPair { peer, pair } => {
                 if let Some(member) = self.member(&peer) {
                     member.path = Some(pair);

@@ -67,7 +67,7 @@ impl CallMachine {
             Input::LockRoom(switch) => self.lock(switch, now, out),
             Input::RestartIce => {
                 for member in self.members.iter_mut().filter(|member| matches!(member.entry, Entry::Inside)) {
-                    member.watch.on_restart(now);
+                    member.watch.on_restart();
                     out.push(Effect::RestartIce(member.peer.clone()));
                 }
             }

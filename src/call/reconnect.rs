@@ -1,7 +1,8 @@
 //! When to try again, and when to stop.
 //!
-//! [`backoff`] is for sockets; [`PathWatch`] is for the path to one participant. Time and chance
-//! come from the caller.
+//! [`backoff`] is for sockets; [`PathWatch`] is for the path to one participant. The transport looks
+//! for a new path by itself; here it is known who can be told about one, so here is decided when to
+//! look at once, and when to give up. Time and chance come from the caller.
 
 use std::time::{Duration, Instant};
 
@@ -25,19 +26,14 @@ pub fn backoff(attempt: u32, chance: f64) -> Duration {
 pub const FIRST_PATH: Duration = Duration::from_secs(30);
 
 /// How long to look for a new path while both sides can talk about it.
-pub const LOST_PATH: Duration = Duration::from_secs(45);
+pub const LOST_PATH: Duration = Duration::from_secs(90);
 
-/// How long to wait for a participant who has neither a path nor a server.
-pub const AWAY: Duration = Duration::from_secs(60);
+/// How long to wait for a participant who has neither a path nor a server: a walk through a tunnel,
+/// and less than the server keeps their session.
+pub const AWAY: Duration = Duration::from_secs(150);
 
-/// How long a path may be silent before the side that goes first restarts ICE.
-const RESTART_FIRST: Duration = Duration::from_secs(2);
-
-/// How much later the other side does, if nothing has come of it.
-const RESTART_SECOND: Duration = Duration::from_secs(6);
-
-/// Between two restarts.
-const RESTART_AGAIN: Duration = Duration::from_secs(8);
+/// How much later the second side looks for a path after the server is back.
+const SECOND_AFTER: Duration = Duration::from_secs(2);
 
 /// Who can be told about a new path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +48,7 @@ pub enum Reach {
     NoServer,
 }
 
-/// Which side restarts ICE first, so that both do not do it at once.
+/// Which side looks for a new path first, so that both do not do it at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     /// We do.
@@ -64,7 +60,7 @@ pub enum Turn {
 /// What to do about a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathAdvice {
-    /// Restart ICE now.
+    /// Look for a new path now.
     Restart,
     /// There never was a path.
     NoPath,
@@ -82,66 +78,57 @@ pub struct PathWatch {
 #[derive(Clone, Debug)]
 enum State {
     /// Never connected.
-    First { since: Instant, restarted: bool, failed: bool },
+    First { since: Instant },
     /// Up.
     Up,
     /// Was up.
-    Down { since: Instant, restart_at: Instant },
+    Down { since: Instant, restart_at: Option<Instant> },
 }
 
 impl PathWatch {
     /// A path that is wanted from `now` on.
     pub fn new(turn: Turn, now: Instant) -> Self {
-        Self { turn, state: State::First { since: now, restarted: false, failed: false } }
+        Self { turn, state: State::First { since: now } }
     }
 
     /// What the transport says. True if a path that was up is down now.
     pub fn on_phase(&mut self, phase: PeerPhase, now: Instant) -> bool {
-        match (phase, &mut self.state) {
+        match (phase, &self.state) {
             (PeerPhase::Connected, _) => {
                 self.state = State::Up;
                 false
             }
-            (PeerPhase::Failed, State::First { failed, .. }) => {
-                *failed = true;
-                false
-            }
-            (PeerPhase::Connecting | PeerPhase::Reconnecting, State::First { .. }) => false,
             (PeerPhase::Connecting | PeerPhase::Reconnecting | PeerPhase::Failed, State::Up) => {
-                let wait = match self.turn {
-                    Turn::First => RESTART_FIRST,
-                    Turn::Second => RESTART_SECOND,
-                };
-                self.state = State::Down { since: now, restart_at: now + wait };
+                self.state = State::Down { since: now, restart_at: None };
                 true
             }
-            (PeerPhase::Failed, State::Down { restart_at, .. }) => {
-                *restart_at = (*restart_at).min(now + RESTART_FIRST);
-                false
-            }
-            (PeerPhase::Connecting | PeerPhase::Reconnecting, State::Down { .. }) => false,
+            (
+                PeerPhase::Connecting | PeerPhase::Reconnecting | PeerPhase::Failed,
+                State::First { .. } | State::Down { .. },
+            ) => false,
         }
     }
 
-    /// The server is back for one of us: whatever is down can be talked about again.
+    /// The server is back for one of us: whatever is down can be talked about again, and offers that
+    /// were on their way may be lost.
     pub fn on_reachable(&mut self, now: Instant) {
         match &mut self.state {
             State::Down { since, restart_at } => {
                 *since = now;
-                *restart_at = match self.turn {
+                *restart_at = Some(match self.turn {
                     Turn::First => now,
-                    Turn::Second => now + RESTART_FIRST,
-                };
+                    Turn::Second => now + SECOND_AFTER,
+                });
             }
-            State::First { since, .. } => *since = now,
+            State::First { since } => *since = now,
             State::Up => {}
         }
     }
 
     /// A restart was made for another reason.
-    pub fn on_restart(&mut self, now: Instant) {
+    pub fn on_restart(&mut self) {
         if let State::Down { restart_at, .. } = &mut self.state {
-            *restart_at = now + RESTART_AGAIN;
+            *restart_at = None;
         }
     }
 
@@ -159,12 +146,8 @@ impl PathWatch {
             });
         }
         match (&mut self.state, reach) {
-            (State::First { restarted, failed, .. }, Reach::Both) if *failed && !*restarted => {
-                *restarted = true;
-                Some(PathAdvice::Restart)
-            }
-            (State::Down { restart_at, .. }, Reach::Both) if now >= *restart_at => {
-                *restart_at = now + RESTART_AGAIN;
+            (State::Down { restart_at, .. }, Reach::Both) if restart_at.is_some_and(|at| now >= at) => {
+                *restart_at = None;
                 Some(PathAdvice::Restart)
             }
             (State::First { .. } | State::Up | State::Down { .. }, _) => None,
@@ -174,7 +157,7 @@ impl PathWatch {
     /// When to poll next.
     pub fn next(&self, reach: Reach) -> Option<Instant> {
         let restart = match (&self.state, reach) {
-            (State::Down { restart_at, .. }, Reach::Both) => Some(*restart_at),
+            (State::Down { restart_at, .. }, Reach::Both) => *restart_at,
             (State::First { .. } | State::Up | State::Down { .. }, _) => None,
         };
         [restart, self.give_up_at(reach)].into_iter().flatten().min()
@@ -182,7 +165,7 @@ impl PathWatch {
 
     fn give_up_at(&self, reach: Reach) -> Option<Instant> {
         match &self.state {
-            State::First { since, .. } => Some(*since + FIRST_PATH),
+            State::First { since } => Some(*since + FIRST_PATH),
             State::Up => None,
             State::Down { since, .. } => match reach {
                 Reach::Both => Some(*since + LOST_PATH),
@@ -248,40 +231,20 @@ mod tests {
     }
 
     #[test]
-    fn a_first_path_that_fails_at_once_gets_one_more_try() {
+    fn a_lost_path_is_waited_for_while_the_transport_looks_for_another() {
         let now = start();
-        let mut watch = PathWatch::new(Turn::First, now);
-        watch.on_phase(PeerPhase::Failed, now);
-        assert_eq!(watch.poll(Reach::Both, now), Some(PathAdvice::Restart));
-        watch.on_phase(PeerPhase::Failed, now);
-        assert_eq!(watch.poll(Reach::Both, now), None);
-        assert_eq!(advice(&mut watch, Reach::Both, now, 100), [(30, PathAdvice::NoPath)]);
-    }
-
-    #[test]
-    fn a_lost_path_is_looked_for_again_and_again_until_45_seconds_have_passed() {
-        let now = start();
-        use PathAdvice::{Lost, Restart};
-        assert_eq!(
-            advice(&mut down(Turn::First, now), Reach::Both, now, 100),
-            [
-                (2, Restart),
-                (10, Restart),
-                (18, Restart),
-                (26, Restart),
-                (34, Restart),
-                (42, Restart),
-                (45, Lost)
-            ]
-        );
+        assert_eq!(advice(&mut down(Turn::First, now), Reach::Both, now, 200), [(90, PathAdvice::Lost)]);
     }
 
     #[test]
     fn the_two_sides_do_not_restart_at_the_same_moment() {
         let now = start();
-        let first = advice(&mut down(Turn::First, now), Reach::Both, now, 30);
-        let second = advice(&mut down(Turn::Second, now), Reach::Both, now, 30);
-        assert!(first.iter().all(|entry| !second.contains(entry)), "{first:?} {second:?}");
+        let (mut first, mut second) = (down(Turn::First, now), down(Turn::Second, now));
+        first.on_reachable(now);
+        second.on_reachable(now);
+        use PathAdvice::{Lost, Restart};
+        assert_eq!(advice(&mut first, Reach::Both, now, 200), [(0, Restart), (90, Lost)]);
+        assert_eq!(advice(&mut second, Reach::Both, now, 200), [(2, Restart), (90, Lost)]);
     }
 
     #[test]
@@ -291,11 +254,11 @@ mod tests {
     }
 
     #[test]
-    fn somebody_without_path_and_server_is_waited_for_a_minute() {
+    fn somebody_without_path_and_server_is_waited_for_more_than_two_minutes() {
         let now = start();
         assert_eq!(
-            advice(&mut down(Turn::First, now), Reach::TheyAreAway, now, 100),
-            [(60, PathAdvice::Lost)]
+            advice(&mut down(Turn::First, now), Reach::TheyAreAway, now, 200),
+            [(150, PathAdvice::Lost)]
         );
     }
 
@@ -311,6 +274,7 @@ mod tests {
     fn a_path_that_comes_back_is_left_alone() {
         let now = start();
         let mut watch = down(Turn::First, now);
+        watch.on_reachable(now);
         watch.on_phase(PeerPhase::Connected, now + seconds(1));
         assert_eq!(advice(&mut watch, Reach::Both, now, 1000), []);
         assert!(watch.is_up());

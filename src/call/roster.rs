@@ -6,7 +6,7 @@ use signaling_protocol::{MAX_NAME, MediaState, PeerId, PeerInfo};
 
 use super::reconnect::{PathWatch, Reach};
 use crate::engine::view::{PeerView, Visitor};
-use crate::rtc::{IceState, PeerPhase, SelectedPair, Signal};
+use crate::rtc::{IceState, PeerPhase, SelectedPair, Signal, Trouble};
 
 /// Most people who may wait at the door; more are told that we are busy.
 pub const MOST_VISITORS: usize = 8;
@@ -33,6 +33,8 @@ pub struct Member {
     pub orphaned: bool,
     /// What the transport says.
     pub phase: PeerPhase,
+    /// Why there is no path, if there was one.
+    pub trouble: Option<Trouble>,
     /// W3C iceConnectionState.
     pub ice: IceState,
     /// The path in use.
@@ -69,6 +71,7 @@ impl Member {
             away: info.away,
             orphaned: false,
             phase: PeerPhase::Connecting,
+            trouble: None,
             ice: IceState::New,
             path: None,
             verified: false,
@@ -95,6 +98,7 @@ impl Member {
             media: self.media,
             away: self.away,
             phase: self.phase,
+            trouble: self.trouble,
             ice: self.ice,
             path: self.path.clone(),
             round_trip: None,

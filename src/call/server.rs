@@ -19,8 +19,12 @@ use crate::signaling::{SignalEvent, SignalingError};
 /// Longest pause between two questions for a room that is not there yet.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
-/// Not more often than this are new credentials asked for, whatever the server says.
-const SHORTEST_REFRESH: Duration = Duration::from_secs(60);
+/// Not more often than this are new credentials asked for, whatever the server says: relayed calls
+/// move to a new relay each time.
+const SHORTEST_REFRESH: Duration = Duration::from_secs(2);
+
+/// Before asking again when the server refused.
+const REFRESH_AGAIN: Duration = Duration::from_secs(60);
 
 impl CallMachine {
     pub(super) fn on_signaling(&mut self, event: SignalEvent, now: Instant, out: &mut Vec<Effect>) {
@@ -72,7 +76,11 @@ impl CallMachine {
             return;
         }
         match &mut self.stage {
-            Stage::Waiting | Stage::InCall => self.send(ClientMessage::State { media: self.media }, out),
+            Stage::Waiting | Stage::InCall => {
+                self.send(ClientMessage::State { media: self.media }, out);
+                // A server that was restarted may have another secret for its relay.
+                self.refresh_at = Some(now);
+            }
             Stage::Knocking { attempt, .. } => {
                 let signals = attempt.offer.iter().chain(&attempt.candidates).cloned().collect();
                 self.knock(signals, out);
@@ -492,7 +500,7 @@ impl CallMachine {
                 self.notice(Severity::Warning, text, now);
             }
             Some(Request::Set) => self.notice(Severity::Warning, message, now),
-            Some(Request::Refresh) => self.refresh_at = Some(now + SHORTEST_REFRESH),
+            Some(Request::Refresh) => self.refresh_at = Some(now + REFRESH_AGAIN),
             // About a signal that came too late, or the like: nobody waits for it.
             None => {}
         }

@@ -121,7 +121,7 @@ impl Test {
     }
 
     fn path(&mut self, name: &str, phase: PeerPhase) -> Vec<Effect> {
-        self.transport(TransportInput::Phase { peer: peer(name), phase })
+        self.transport(TransportInput::Phase { peer: peer(name), phase, trouble: None })
     }
 
     /// Lets time pass as an engine does: by the machine's own timers.
@@ -978,6 +978,7 @@ mod anything {
                 peer: peer(who),
                 phase: [PeerPhase::Connected, PeerPhase::Reconnecting, PeerPhase::Failed]
                     [usize::from(name % 3)],
+                trouble: None,
             }),
             _ => Input::Tick,
         }

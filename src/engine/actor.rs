@@ -28,6 +28,7 @@ use crate::record::convert::{self, Privacy};
 use crate::record::write::Keep;
 use crate::record::{Configuration, Phase, Side, SignalingState, What};
 use crate::rtc::mesh::{Mesh, Options};
+use crate::rtc::network_monitor::{NetworkMonitor, News};
 use crate::rtc::stats::Report;
 use crate::rtc::{IcePolicy, PeerPhase, Transport, TransportConfig, TransportEvent};
 use crate::server_url::ServerUrl;
@@ -86,6 +87,7 @@ pub struct Actor {
     parts: EngineParts,
     settings: Settings,
     machine: CallMachine,
+    network: NetworkMonitor,
     transport: Mesh,
     transport_events: mpsc::Receiver<TransportEvent>,
     signaling: Option<SignalingHandle>,
@@ -117,6 +119,7 @@ enum Event {
     Transport(TransportEvent),
     Media(MediaEvent),
     Devices,
+    Network(News),
     Hosting(std::io::Result<Hosting>),
     Saved(Result<String, String>),
     Timeout,
@@ -130,8 +133,9 @@ impl Actor {
         let (media_tx, media_events) = mpsc::channel(MEDIA_EVENTS);
         let (transport_tx, transport_events) = mpsc::channel(TRANSPORT_EVENTS);
         let config = transport_config(&parts, Vec::new());
-        let transport =
-            Mesh::new(Options::new(parts.dialer.clone()), config, Handle::current(), transport_tx);
+        let network = NetworkMonitor::start();
+        let options = Options { network: Some(network.network()), ..Options::new(parts.dialer.clone()) };
+        let transport = Mesh::new(options, config, Handle::current(), transport_tx);
         let settings = parts.settings.clone();
         let mut machine = CallMachine::new();
         let now = clock::now();
@@ -146,6 +150,7 @@ impl Actor {
             parts,
             settings,
             machine,
+            network,
             transport,
             transport_events,
             signaling: None,
@@ -185,6 +190,7 @@ impl Actor {
                 Some(event) = self.transport_events.recv() => Event::Transport(event),
                 Some(event) = self.media_events.recv() => Event::Media(event),
                 () = self.devices.changed() => Event::Devices,
+                news = self.network.next() => Event::Network(news),
                 hosting = ended(&mut self.hosting_starts) => Event::Hosting(hosting.flatten()),
                 saved = ended(&mut self.saving) => Event::Saved(saved.map_err(|error| error.to_string()).flatten()),
                 () = until(timeout) => Event::Timeout,
@@ -207,6 +213,7 @@ impl Actor {
             Event::Transport(event) => self.on_transport(event),
             Event::Media(event) => self.on_media(event),
             Event::Devices => self.media.on_devices_changed(&self.devices.current()),
+            Event::Network(news) => self.on_network(&news),
             Event::Hosting(result) => self.on_hosting(result),
             Event::Saved(Ok(text)) => self.decide(Input::Notice { severity: Severity::Info, text }),
             Event::Saved(Err(reason)) => {
@@ -376,8 +383,23 @@ impl Actor {
                 }
             }
             TransportEvent::Stats { peer, report } => self.on_stats(&peer, report),
+            TransportEvent::NetworkChange { change, reaction, .. } => self.record.network(&change, &reaction),
             TransportEvent::TargetRate { .. } => {}
         }
+    }
+
+    fn on_network(&mut self, news: &News) {
+        let renew = match news {
+            News::Change(change) => change.loses_addresses() || change.ends_isolation(),
+            News::Woke { slept } => {
+                self.record.woke(*slept);
+                true
+            }
+        };
+        if let Some(signaling) = self.signaling.as_ref().filter(|_| renew) {
+            signaling.renew();
+        }
+        self.transport.network_news(news);
     }
 
     fn on_stats(&mut self, peer: &PeerId, mut report: Report) {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use signaling_protocol::{ClientMessage, Envelope, MediaState, Message, ServerMessage};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -16,6 +17,8 @@ use crate::record::{
     Device, DeviceKind, DeviceWord, Direction, Entry, History, Phase, Session, Side, What, mask,
 };
 use crate::rtc::Signal;
+use crate::rtc::network_monitor::Change;
+use crate::rtc::reaction::Reaction;
 use crate::rtc::stats::Report;
 
 use super::story::Story;
@@ -202,6 +205,33 @@ impl Recorder {
         });
     }
 
+    /// This computer's network changed, and what was done about it.
+    pub fn network(&mut self, change: &Change, reaction: &Reaction) {
+        let text = change.news.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let interfaces: Vec<_> = change
+            .now
+            .usable()
+            .map(|interface| {
+                json!({
+                    "name": interface.name,
+                    "kind": interface.kind,
+                    "addresses": interface.addresses,
+                    "default_route": interface.default_route,
+                })
+            })
+            .collect();
+        let more =
+            [("reaction".to_owned(), json!(reaction.as_str())), ("interfaces".to_owned(), json!(interfaces))];
+        self.tell(What::NetworkChange { text, more: more.into_iter().collect() });
+    }
+
+    /// This computer, or this program, has slept.
+    pub fn woke(&mut self, slept: Duration) {
+        let text = format!("this computer slept for {} s", slept.as_secs());
+        let more = [("slept_ms".to_owned(), json!(slept.as_millis() as u64))].into_iter().collect();
+        self.tell(What::NetworkChange { text, more });
+    }
+
     fn message<M: Message>(&mut self, direction: Direction, message: &M) {
         let mut envelope = Envelope::wrap(message);
         let bytes = envelope.to_text().len();
@@ -227,7 +257,6 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn what_is_told_is_in_the_history_and_with_the_script_without_secrets() {

@@ -12,7 +12,7 @@ use signaling_protocol::{Admission, DeclineReason, MediaState, PeerId};
 use crate::config::Settings;
 pub use crate::diagnosis::Verdict;
 pub use crate::media::devices::{Device, Devices};
-use crate::rtc::{IceState, PeerPhase, SelectedPair};
+use crate::rtc::{IceState, PeerPhase, SelectedPair, Trouble};
 
 /// The call as a person sees it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -228,6 +228,8 @@ pub struct PeerView {
     pub away: bool,
     /// How the connection stands.
     pub phase: PeerPhase,
+    /// Why there is no path, if there was one.
+    pub trouble: Option<Trouble>,
     /// W3C iceConnectionState.
     pub ice: IceState,
     /// The path in use.

@@ -194,6 +194,9 @@ pub trait Connection: Send + Sync {
     /// Asks for a key frame (PLI). Does nothing before the first video packet.
     async fn request_keyframe(&self) -> Result<(), EngineError>;
 
+    /// What was heard last by it.
+    fn heard(&self) -> Option<Heard>;
+
     /// The path in use.
     async fn selected_pair(&self) -> Option<SelectedPair>;
 
@@ -202,6 +205,15 @@ pub trait Connection: Send + Sync {
 
     /// Ends it; the other side is told if it can be reached.
     async fn close(&self);
+}
+
+/// What a connection has heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// When anything came last.
+    pub at: Instant,
+    /// The address of ours where media, or what secures it, comes; `None` before the first.
+    pub local: Option<IpAddr>,
 }
 
 /// What happens in a connection.

@@ -4,6 +4,7 @@
 //! media, what came before it, or when another one is needed: that is the peer's.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -11,10 +12,11 @@ use tokio::sync::mpsc;
 use super::engine::{Candidate, Connection, Engine, EngineError, Event, EventSender, Setup};
 use super::handover::{Cost, Purpose, Standing};
 use super::negotiation::{Manners, Negotiation, OnOffer, State};
+use super::network_monitor::network::{Interface, Network};
 use super::outlet::Outlet;
 use super::{
     CandidateType, ConnectionNumber, DescriptionKind, DtlsState, IceState, PairEnd, SelectedPair, Signal,
-    TransportEvent, sdp,
+    TransportEvent, Trouble, sdp,
 };
 use crate::clock;
 use crate::units::Bitrate;
@@ -68,8 +70,6 @@ pub struct Link {
     pub number: ConnectionNumber,
     /// Why it was begun.
     pub purpose: Purpose,
-    /// Our own cost of leaving by the interface that it was made for.
-    pub interface: u8,
     /// The engine's.
     pub connection: Box<dyn Connection>,
     /// ICE state.
@@ -86,6 +86,8 @@ pub struct Link {
     pub heard: Option<Instant>,
     /// When media left it for another one.
     pub left: Option<Instant>,
+    /// Why it is of no use, whatever its states say: what it goes by is gone.
+    pub cut: Option<Trouble>,
     begun: Instant,
     events: mpsc::Receiver<Event>,
     negotiation: Negotiation,
@@ -109,7 +111,6 @@ impl Link {
         Ok(Self {
             number,
             purpose,
-            interface: 0,
             connection: engine.open(setup, events).await?,
             ice: IceState::New,
             dtls: DtlsState::New,
@@ -118,6 +119,7 @@ impl Link {
             up: None,
             heard: None,
             left: None,
+            cut: None,
             begun: clock::now(),
             events: receiver,
             negotiation: Negotiation::default(),
@@ -131,7 +133,9 @@ impl Link {
 
     /// Whether media can go by it.
     pub fn is_up(&self) -> bool {
-        matches!(self.ice, IceState::Connected | IceState::Completed) && self.dtls == DtlsState::Connected
+        self.cut.is_none()
+            && matches!(self.ice, IceState::Connected | IceState::Completed)
+            && self.dtls == DtlsState::Connected
     }
 
     /// How long it has been there.
@@ -140,15 +144,24 @@ impl Link {
     }
 
     /// For the decision about it.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self, network: &Network) -> Standing {
         let up = self.up.filter(|_| self.is_up());
-        Standing { begun: self.begun, up, heard: self.heard.is_some(), cost: self.cost() }
+        Standing { begun: self.begun, up, heard: self.heard.is_some(), cost: self.cost(network) }
+    }
+
+    /// The address of this computer that it leaves from.
+    pub fn local(&self) -> Option<IpAddr> {
+        match self.pair.as_ref().map(|pair| &pair.local) {
+            Some(PairEnd { kind: CandidateType::Host, address, .. }) => address.parse().ok(),
+            Some(_) | None => self.connection.heard()?.local,
+        }
     }
 
     /// What its path costs.
-    pub fn cost(&self) -> Option<Cost> {
+    pub fn cost(&self, network: &Network) -> Option<Cost> {
         let pair = self.pair.as_ref()?;
-        Some(Cost { relay: relay_cost(&pair.local).max(relay_cost(&pair.remote)), interface: self.interface })
+        let interface = self.local().and_then(|local| network.working_with(local)).map_or(0, Interface::rank);
+        Some(Cost { relay: relay_cost(&pair.local).max(relay_cost(&pair.remote)), interface })
     }
 
     /// Whether the other side has described it.

@@ -11,8 +11,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::engine::{Addresses, Engine};
+use super::network_monitor::News;
+use super::network_monitor::network::Network;
 use super::packetizer::Packetizer;
 use super::peer::{self, Command};
+use super::reaction::Reaction;
 use super::sender::FrameQueue;
 use super::{MediaSender, Signal, Transport, TransportConfig, TransportEvent};
 use crate::dial::Dialer;
@@ -23,12 +26,18 @@ pub struct Options {
     pub engine: Arc<dyn Engine>,
     /// Which of this computer's addresses to use.
     pub addresses: Addresses,
+    /// This computer's interfaces; `None`: nobody watches them.
+    pub network: Option<Arc<Network>>,
 }
 
 impl Options {
     /// The `webrtc` crate's connections over all interfaces; relays are reached through `dialer`.
     pub fn new(dialer: Dialer) -> Self {
-        Self { engine: Arc::new(super::webrtc::CrateEngine::new(dialer)), addresses: Addresses::default() }
+        Self {
+            engine: Arc::new(super::webrtc::CrateEngine::new(dialer)),
+            addresses: Addresses::default(),
+            network: None,
+        }
     }
 }
 
@@ -57,6 +66,7 @@ pub struct Mesh {
     prepared: Option<PeerHandle>,
     peers: BTreeMap<PeerId, PeerHandle>,
     ending: Vec<JoinHandle<()>>,
+    network: Option<Arc<Network>>,
     queues: Queues,
     media: MediaSender,
     made: u64,
@@ -84,6 +94,7 @@ impl Mesh {
             })
         };
         Self {
+            network: options.network.clone(),
             options: Arc::new(options),
             config,
             runtime,
@@ -107,6 +118,7 @@ impl Mesh {
             id,
             config: self.config.clone(),
             options: self.options.clone(),
+            network: self.network.clone(),
             commands: receiver,
             frames,
             events: self.events.clone(),
@@ -188,6 +200,20 @@ impl Transport for Mesh {
     fn request_keyframe(&mut self, peer: &PeerId) {
         if let Some(handle) = self.peers.get(peer) {
             Self::ask(handle, Command::Keyframe);
+        }
+    }
+
+    fn network_news(&mut self, news: &News) {
+        if let News::Change(change) = news {
+            self.network = Some(change.now.clone());
+            if self.handles().next().is_none() {
+                let (change, reaction) = (change.clone(), Reaction::Nothing);
+                let event = TransportEvent::NetworkChange { peer: None, change, reaction };
+                self.events.try_send(event).ok();
+            }
+        }
+        for handle in self.handles() {
+            Self::ask(handle, Command::Network(news.clone()));
         }
     }
 

@@ -21,10 +21,12 @@ pub mod mesh;
 pub mod nack;
 pub mod nat;
 pub mod negotiation;
+pub mod network_monitor;
 mod outlet;
 pub mod pacer;
 pub mod packetizer;
 mod peer;
+pub mod reaction;
 pub mod reception;
 mod recovery;
 pub mod rtcp;
@@ -50,6 +52,8 @@ pub use signal::{ConnectionNumber, DescriptionKind, Signal};
 use crate::media::encoded::{EncodedFrame, TrackKind};
 use crate::media::{RemotePacket, SenderReport};
 use crate::units::Bitrate;
+use network_monitor::{Change, News};
+use reaction::Reaction;
 
 /// Which candidates may be used (W3C `RTCIceTransportPolicy`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,6 +164,17 @@ pub enum PeerPhase {
     Failed,
 }
 
+/// Why a path is lost, as far as this side knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// This computer has no interface that a call could go by.
+    NoNetwork,
+    /// The interface in use, or its address, is gone.
+    NetworkChanged,
+    /// Nothing comes from the other side.
+    Silent,
+}
+
 /// What happens in a transport.
 #[derive(Debug)]
 pub enum TransportEvent {
@@ -197,6 +212,8 @@ pub enum TransportEvent {
         peer: PeerId,
         /// The new phase.
         phase: PeerPhase,
+        /// Why there is no path, if there was one.
+        trouble: Option<Trouble>,
     },
     /// Media takes another path.
     SelectedPair {
@@ -243,6 +260,15 @@ pub enum TransportEvent {
         peer: PeerId,
         /// W3C webrtc-stats dictionaries of this connection.
         report: stats::Report,
+    },
+    /// This computer's network changed.
+    NetworkChange {
+        /// Whose connection was looked at; `None` when there is none.
+        peer: Option<PeerId>,
+        /// What changed.
+        change: Change,
+        /// What is done about it.
+        reaction: Reaction,
     },
     /// Something cannot be used and the user should know, with the URL or name in the text.
     Problem {
@@ -297,6 +323,9 @@ pub trait Transport: Send {
     /// Looks for a new path to a participant, by another connection beside the one in use; media
     /// moves without a gap.
     fn restart_ice(&mut self, peer: &PeerId);
+
+    /// Something is new about this computer's network.
+    fn network_news(&mut self, news: &News);
 
     /// Ends the connection to a participant who left.
     fn remove(&mut self, peer: &PeerId);

@@ -13,6 +13,7 @@
 //! Tracks, numbers, pacing and accounts are the participant's, so that a move is neither heard nor
 //! seen.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
@@ -24,19 +25,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::accounting::SharedAccounts;
 use super::bandwidth::{self, PathEstimator};
-use super::engine::{Candidate, Event, PacketSinks, Setup, Ssrcs};
-use super::handover::{self, Overlap, Purpose, Verdict};
+use super::engine::{Addresses, Candidate, Event, Heard, PacketSinks, Setup, Ssrcs};
+use super::handover::{self, Cost, Overlap, Purpose, Verdict};
 use super::improvement::Improvement;
 use super::link::{Link, Outcome, check_description};
 use super::mesh::Options;
+use super::network_monitor::network::{Interface, Network};
+use super::network_monitor::{Change, News};
 use super::outlet::Outlet;
 use super::pacer::{Pacer, Priority};
 use super::packetizer::Packets;
+use super::reaction::{self, Reaction};
 use super::recovery::Recovery;
 use super::sender::{FrameSource, Outbound};
 use super::{
     CandidateType, ConnectionNumber, DescriptionKind, DtlsState, IcePolicy, IceState, PeerPhase,
-    SelectedPair, Signal, TransportConfig, TransportEvent,
+    SelectedPair, Signal, TransportConfig, TransportEvent, Trouble, stats,
 };
 use crate::clock;
 use crate::media::RemotePacket;
@@ -66,6 +70,10 @@ const OVERHEAD: usize = 20 + 16 + 28;
 /// A connection that is being set up is not set up again within this time.
 const FRESH: Duration = Duration::from_secs(2);
 
+/// After a sleep, the other side must be heard within this time: its media comes all the time, and
+/// checks of the path every second. What was waiting in the sockets does not count.
+const CHECK: Duration = Duration::from_millis(1_500);
+
 /// What the mesh asks of a peer.
 pub enum Command {
     /// The prepared connection belongs to this participant.
@@ -80,6 +88,8 @@ pub enum Command {
     Restart,
     /// Other servers or credentials.
     Configure(TransportConfig),
+    /// Something is new about this computer's network.
+    Network(News),
     /// Tell the statistics.
     Stats(Instant),
 }
@@ -92,6 +102,8 @@ pub struct Parts {
     pub config: TransportConfig,
     /// What the mesh was made with.
     pub options: Arc<Options>,
+    /// This computer's interfaces; `None`: nobody watches them.
+    pub network: Option<Arc<Network>>,
     /// From the mesh.
     pub commands: mpsc::Receiver<Command>,
     /// From the encode threads.
@@ -108,13 +120,18 @@ struct Told {
     ice: Option<IceState>,
     dtls: DtlsState,
     pair: Option<SelectedPair>,
-    phase: Option<PeerPhase>,
+    phase: Option<(PeerPhase, Option<Trouble>)>,
 }
 
 struct Peer {
     outlet: Outlet,
     config: TransportConfig,
     options: Arc<Options>,
+    network: Option<Arc<Network>>,
+    /// How often each interface came and went.
+    changes: BTreeMap<String, u64>,
+    /// After a sleep: when something must have been heard.
+    check_at: Option<Instant>,
     /// At most three: one on its way up, the carrier, and one that lingers.
     links: Vec<Link>,
     /// The link that carries media, or will when it is up. Later numbers are on their way up,
@@ -147,13 +164,16 @@ struct Peer {
 
 /// Runs one participant's connections until it is stopped.
 pub async fn run(parts: Parts) {
-    let Parts { id, config, options, mut commands, mut frames, events, stop } = parts;
+    let Parts { id, config, options, network, mut commands, mut frames, events, stop } = parts;
     let (sinks, audio, video) = PacketSinks::channels();
     let random = || getrandom::u32().unwrap_or(0x5c17) as u16 & 0x7fff;
     let mut peer = Peer {
         outlet: Outlet { id, events, stop: stop.clone() },
         config,
         options,
+        network,
+        changes: BTreeMap::new(),
+        check_at: None,
         links: Vec::new(),
         carrier: ConnectionNumber::FIRST,
         newest: ConnectionNumber::FIRST,
@@ -226,6 +246,7 @@ impl Peer {
             self.moves_at(),
             self.recovery.poll_timeout(),
             self.improvement.poll_timeout(),
+            self.check_at,
             self.next_report,
             self.pacer.next_deadline(),
         ]
@@ -239,11 +260,15 @@ impl Peer {
         for link in &mut self.links {
             link.on_time(now, &self.outlet).await;
         }
-        if self.recovery.handle_timeout(now) {
-            self.begin_next(Purpose::Replace).await;
+        if self.check_at.is_some_and(|at| at <= now) {
+            self.check_at = None;
+            self.check(now).await;
+        }
+        if self.recovery.is_due(now) {
+            self.look_again(now).await;
         }
         if self.improvement.handle_timeout(self.offerer, now) && self.they_move && self.next().is_none() {
-            self.begin_next(Purpose::Better).await;
+            self.begin_next(Purpose::Better, None).await;
         }
         self.settle(now).await;
         if self.next_report.is_some_and(|at| at <= now) {
@@ -269,13 +294,15 @@ impl Peer {
             }
             Command::Restart => {
                 let now = clock::now();
-                self.recovery.restarted(now);
+                self.recovery.asked(now);
                 let fresh = |link: &Link| link.purpose == Purpose::Replace && link.age(now) < FRESH;
                 if !self.next().is_some_and(fresh) {
-                    self.begin_next(Purpose::Replace).await;
+                    self.begin_next(Purpose::Replace, None).await;
                 }
             }
             Command::Configure(config) => self.configure(config).await,
+            Command::Network(News::Change(change)) => self.on_change(change).await,
+            Command::Network(News::Woke { .. }) => self.check_at = Some(clock::now() + CHECK),
             Command::Stats(now) => self.tell_stats(now).await,
         }
     }
@@ -289,26 +316,28 @@ impl Peer {
     }
 
     async fn configure(&mut self, config: TransportConfig) {
-        // Fresh credentials for the same servers change nothing about what was gathered; they are for
-        // the next connection.
         let urls = |config: &TransportConfig| -> Vec<String> {
             config.ice_servers.iter().flat_map(|server| server.urls.clone()).collect()
         };
+        let fresh = config.ice_servers != self.config.ice_servers;
         let other = urls(&config) != urls(&self.config) || config.ice_policy != self.config.ice_policy;
         self.config = config;
-        if !other {
-            return;
-        }
-        for link in &self.links {
+        for link in self.links.iter().filter(|_| other) {
             let TransportConfig { ice_servers, ice_policy, .. } = &self.config;
             if let Err(error) = link.connection.configure(ice_servers, *ice_policy).await {
                 self.outlet.problem(format!("The new servers are not used: {error}.")).await;
             }
         }
-        let direct =
-            |link: &Link| link.pair.as_ref().is_some_and(|pair| pair.local.kind != CandidateType::Relay);
-        if self.config.ice_policy == IcePolicy::Relay && self.working().is_some_and(direct) {
-            self.begin_next(Purpose::Replace).await;
+        // A relay serves no longer than the credentials that it was made with; and who is not to be
+        // seen must not go directly.
+        let kind = |link: &Link| link.pair.as_ref().map(|pair| pair.local.kind);
+        let leave = match (self.working().and_then(kind), self.config.ice_policy) {
+            (Some(CandidateType::Relay), _) => fresh,
+            (Some(_), IcePolicy::Relay) => true,
+            (Some(_), IcePolicy::All) | (None, _) => false,
+        };
+        if leave {
+            self.begin_next(Purpose::Replace, None).await;
         }
         self.settle(clock::now()).await;
     }
@@ -321,7 +350,27 @@ impl Peer {
         if let Some((target, _)) = link.target {
             report.fill_estimate(target);
         }
+        for interface in &self.interfaces().interfaces {
+            report
+                .entries
+                .push(stats::Entry::NetworkInterface(self.interface_stats(interface, report.timestamp)));
+        }
         self.outlet.tell_of(|peer| TransportEvent::Stats { peer, report }).await;
+    }
+
+    fn interface_stats(&self, interface: &Interface, timestamp: f64) -> stats::NetworkInterface {
+        stats::NetworkInterface {
+            id: format!("NI{}", interface.name),
+            timestamp,
+            name: interface.name.clone(),
+            kind: interface.kind,
+            addresses: interface.addresses.iter().map(ToString::to_string).collect(),
+            up: interface.up,
+            changes: self.changes.get(&interface.name).copied().unwrap_or_default(),
+            default_route: Some(interface.default_route),
+            mtu: interface.mtu,
+            ..Default::default()
+        }
     }
 
     // Links.
@@ -331,6 +380,20 @@ impl Peer {
         self.links.iter().find(|link| link.number > self.carrier)
     }
 
+    /// Whether there is an interface to look for a path over, as far as is known.
+    fn has_network(&self) -> bool {
+        self.network.as_ref().is_none_or(|network| network.usable().next().is_some())
+    }
+
+    /// What the path in use costs, once known; `None` when there is none that works.
+    fn working_cost(&self) -> Option<Option<Cost>> {
+        self.working().map(|link| link.cost(&self.interfaces()))
+    }
+
+    fn interfaces(&self) -> Arc<Network> {
+        self.network.clone().unwrap_or_default()
+    }
+
     /// The carrier, if media can go by it.
     fn working(&self) -> Option<&Link> {
         self.links.iter().find(|link| link.number == self.carrier && link.is_up())
@@ -338,20 +401,38 @@ impl Peer {
 
     /// Makes a link in place of any that is on its way up; says whether there is one.
     async fn open(&mut self, number: ConnectionNumber, purpose: Purpose) -> bool {
+        self.open_over(number, purpose, None).await
+    }
+
+    /// As [`Peer::open`], over one interface only.
+    async fn open_over(
+        &mut self,
+        number: ConnectionNumber,
+        purpose: Purpose,
+        over: Option<&Interface>,
+    ) -> bool {
         let TransportConfig { mut ice_servers, ice_policy, video, max_bitrate } = self.config.clone();
         let no_relay = ice_policy == IcePolicy::Relay && !ice_servers.iter().any(is_relay);
-        let relay = self.working().and_then(Link::cost).map_or(0, |cost| cost.relay);
-        if purpose == Purpose::Better && ice_policy == IcePolicy::All && relay == 1 {
-            // Only a direct path would be better.
+        let relay = self.working_cost().flatten().map_or(0, |cost| cost.relay);
+        let only_direct = match over {
+            Some(_) => relay == 0,
+            None => relay <= 1,
+        };
+        if purpose == Purpose::Better && ice_policy == IcePolicy::All && only_direct {
+            // No relay would be better than the path in use.
             ice_servers.retain(|server| !is_relay(server));
         }
         // What the path in use carries says something about the next one, but not everything.
         let start = self.working().and_then(|link| link.target).map(|(target, _)| target);
         let start = start.filter(|start| *start < bandwidth::START || purpose != Purpose::Replace);
+        let addresses = match over {
+            Some(interface) => Addresses::Only(interface.addresses.clone()),
+            None => self.options.addresses.clone(),
+        };
         let setup = Setup {
             ice_servers,
             ice_policy,
-            addresses: self.options.addresses.clone(),
+            addresses,
             video,
             ssrcs: self.ssrcs,
             sinks: self.sinks.clone(),
@@ -379,7 +460,6 @@ impl Peer {
             self.outbound.close();
             self.pacer = Pacer::new(FIRST_PACE);
             self.next_report = None;
-            self.recovery.opened(clock::now());
         }
         self.links.push(link);
         self.update_phase(clock::now()).await;
@@ -402,17 +482,28 @@ impl Peer {
     }
 
     /// Offers a connection beside the one in use.
-    async fn begin_next(&mut self, purpose: Purpose) {
+    async fn begin_next(&mut self, purpose: Purpose, over: Option<&Interface>) {
         if self.outlet.id.is_none() || !self.links.iter().any(Link::is_described) {
             tracing::debug!("there is nobody yet to look for a new path with");
             return;
         }
+        self.recovery.began(clock::now());
         if !self.they_move {
             return self.begin_anew().await;
         }
         let Some(number) = self.newest.next() else { return };
-        if self.open(number, purpose).await {
+        if self.open_over(number, purpose, over).await {
             self.offer(number).await;
+        }
+    }
+
+    /// Another attempt to find a path, if there is anything to find one with.
+    async fn look_again(&mut self, now: Instant) {
+        let nobody = self.outlet.id.is_none() || !self.links.iter().any(Link::is_described);
+        if nobody || !self.has_network() {
+            self.recovery.began(now);
+        } else {
+            self.begin_next(Purpose::Replace, None).await;
         }
     }
 
@@ -426,8 +517,8 @@ impl Peer {
     fn moves_at(&self) -> Option<Instant> {
         let now = clock::now();
         let next = self.next().map(|next| {
-            let carrier = self.working().map(Link::cost);
-            match handover::judge(next.purpose, &next.standing(), carrier, now) {
+            let standing = next.standing(&self.interfaces());
+            match handover::judge(next.purpose, &standing, self.working_cost(), now) {
                 Verdict::Wait(until) => until,
                 Verdict::Take | Verdict::Drop => now,
             }
@@ -440,8 +531,8 @@ impl Peer {
     /// Moves media if it is time, closes what nobody needs any more, and tells how things stand.
     async fn settle(&mut self, now: Instant) {
         if let Some(next) = self.next() {
-            let (number, carrier) = (next.number, self.working().map(Link::cost));
-            match handover::judge(next.purpose, &next.standing(), carrier, now) {
+            let (number, standing) = (next.number, next.standing(&self.interfaces()));
+            match handover::judge(next.purpose, &standing, self.working_cost(), now) {
                 Verdict::Wait(_) => {}
                 Verdict::Take => self.take(number, now).await,
                 Verdict::Drop => self.close_links(|link| link.number == number),
@@ -452,7 +543,7 @@ impl Peer {
             self.overlap.end();
         }
         self.close_links(|link| link.left.is_some_and(|left| handover::close_at(left, heard) <= now));
-        let cost = self.working().and_then(Link::cost);
+        let cost = self.working_cost().flatten();
         self.improvement.on_path(cost, self.config.ice_policy, self.offerer, now);
         self.update_phase(now).await;
     }
@@ -474,7 +565,6 @@ impl Peer {
         if let Some((bitrate, loss)) = target {
             self.on_target(bitrate, loss).await;
         }
-        self.recovery.connected();
         self.tell_carrier().await;
     }
 
@@ -483,6 +573,53 @@ impl Peer {
         self.outbound.open();
         self.next_report = Some(now + REPORT_INTERVAL / 4);
         self.want_keyframe().await;
+    }
+
+    // The network.
+
+    async fn on_change(&mut self, change: Change) {
+        let now = clock::now();
+        for news in &change.news {
+            *self.changes.entry(news.name.clone()).or_default() += 1;
+        }
+        let from = self.links.iter().find(|link| link.number == self.carrier).and_then(Link::local);
+        let reaction = reaction::react(&change, from, self.working().is_some());
+        self.network = Some(change.now.clone());
+        for link in &mut self.links {
+            let Some(local) = link.local() else { continue };
+            match (change.before.working_with(local), change.now.working_with(local)) {
+                (Some(_), None) => link.cut = Some(Trouble::NetworkChanged),
+                (None, Some(_)) => link.cut = None,
+                (Some(_), Some(_)) | (None, None) => {}
+            }
+        }
+        self.improvement.on_change(self.offerer, now);
+        match &reaction {
+            Reaction::Nothing => {}
+            Reaction::Try(interface) => {
+                if self.they_move && self.next().is_none() {
+                    self.begin_next(Purpose::Better, Some(interface)).await;
+                }
+            }
+            Reaction::Replace => {
+                self.recovery.lost(now, self.offerer);
+                self.begin_next(Purpose::Replace, None).await;
+            }
+            Reaction::Wait => self.recovery.lost(now, self.offerer),
+        }
+        let peer = self.outlet.id.clone();
+        self.outlet.tell(TransportEvent::NetworkChange { peer, change, reaction }).await;
+        self.settle(now).await;
+    }
+
+    /// After a sleep: whether the path still works.
+    async fn check(&mut self, now: Instant) {
+        let Some(link) = self.working() else { return };
+        let lately = |heard: Heard| now.saturating_duration_since(heard.at) < CHECK / 2;
+        if !link.connection.heard().is_some_and(lately) {
+            self.recovery.lost(now, self.offerer);
+            self.begin_next(Purpose::Replace, None).await;
+        }
     }
 
     // Signals.
@@ -615,12 +752,7 @@ impl Peer {
             return;
         }
         if self.they_move {
-            self.recovery.failed(clock::now(), self.offerer);
-            if let Some(next) = self.newest.next().filter(|_| self.next().is_none())
-                && self.open(next, Purpose::Replace).await
-            {
-                self.offer(next).await;
-            }
+            self.recovery.lost(clock::now(), self.offerer);
         } else {
             self.begin_anew().await;
         }
@@ -632,10 +764,12 @@ impl Peer {
 
     async fn on_ice(&mut self, state: IceState, now: Instant) {
         match state {
-            IceState::Connected | IceState::Completed => self.recovery.connected(),
-            IceState::Disconnected => self.recovery.silent(now, self.offerer),
-            IceState::Failed => self.recovery.failed(now, self.offerer),
-            IceState::New | IceState::Checking | IceState::Closed => {}
+            IceState::Disconnected | IceState::Failed => self.recovery.lost(now, self.offerer),
+            IceState::New
+            | IceState::Checking
+            | IceState::Connected
+            | IceState::Completed
+            | IceState::Closed => {}
         }
         self.tell_carrier().await;
     }
@@ -649,7 +783,7 @@ impl Peer {
         if carrier.pair.as_ref().is_some_and(leads_there) {
             // The engine will notice when it has heard nothing for a while.
             carrier.ice = IceState::Disconnected;
-            self.recovery.silent(now, true);
+            self.recovery.lost(now, true);
             self.tell_carrier().await;
         }
     }
@@ -682,9 +816,31 @@ impl Peer {
     }
 
     async fn update_phase(&mut self, now: Instant) {
-        let phase = self.recovery.phase(now, self.working().is_some());
-        if self.outlet.id.is_some() && self.told.phase.replace(phase) != Some(phase) {
-            self.outlet.tell_of(|peer| TransportEvent::Phase { peer, phase }).await;
+        let up = self.working().is_some();
+        if up {
+            self.recovery.connected();
+        }
+        let phase = self.recovery.phase(now, up);
+        let told = (phase, self.trouble());
+        if self.outlet.id.is_some() && self.told.phase.replace(told) != Some(told) {
+            let trouble = told.1;
+            self.outlet.tell_of(|peer| TransportEvent::Phase { peer, phase, trouble }).await;
+        }
+    }
+
+    /// Why there is no path, if there was one.
+    fn trouble(&self) -> Option<Trouble> {
+        let carrier = self.links.iter().find(|link| link.number == self.carrier);
+        if carrier.is_some_and(Link::is_up) {
+            None
+        } else if !self.has_network() {
+            Some(Trouble::NoNetwork)
+        } else if let Some(trouble) = carrier.and_then(|link| link.cut) {
+            Some(trouble)
+        } else if carrier.is_some_and(|link| link.up.is_some()) {
+            Some(Trouble::Silent)
+        } else {
+            None
         }
     }
 

@@ -1,114 +1,91 @@
 //! When to look for a new path, and what people are told meanwhile. Pure; time is given.
 //!
-//! The side that offered first restarts at once, the other a little later, so that two restarts
-//! rarely meet. Every further attempt waits longer. An attempt whose offer is unanswered is not
-//! repeated: signaling keeps messages while a socket is away.
+//! The side that offered first tries at once, the other a little later, so that two attempts rarely
+//! meet; who knows the reason (its own network changed) does not wait. Attempts go on, further and
+//! further apart, until there is a path. A path that comes back by itself is as good as a new one.
 
 use std::time::{Duration, Instant};
 
 use super::PeerPhase;
 
-/// How much later the side that answered first restarts.
+/// How much later the side that answered first tries.
 const YIELD: Duration = Duration::from_millis(1_500);
 
-/// Waits before the first, second, … attempt; the last one is repeated.
-const BACKOFF: [Duration; 6] = [
-    Duration::ZERO,
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-    Duration::from_secs(8),
-    Duration::from_secs(15),
-];
+/// Waits after the first, second, … attempt; the last one is repeated. An attempt needs its time:
+/// the offer may wait for signaling, too.
+const WAITS: [Duration; 4] =
+    [Duration::from_secs(5), Duration::from_secs(8), Duration::from_secs(12), Duration::from_secs(15)];
 
-/// So long without a path, people are told that it failed. Attempts go on.
-const GIVE_UP: Duration = Duration::from_secs(30);
+/// So long without a first path, people are told that it failed. Attempts go on.
+const GIVE_UP_FIRST: Duration = Duration::from_secs(30);
+
+/// The same for a path that was there. The call ends sooner if nobody can be told about a new one.
+const GIVE_UP: Duration = Duration::from_secs(150);
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Recovery {
     attempts: usize,
-    restart_at: Option<Instant>,
+    try_at: Option<Instant>,
     without_path_since: Option<Instant>,
     was_connected: bool,
+    gave_up: bool,
 }
 
 impl Recovery {
-    /// A fresh connection was made.
-    pub fn opened(&mut self, now: Instant) {
-        self.restart_at = None;
-        self.without_path_since.get_or_insert(now);
-    }
-
-    /// There is a path.
+    /// Media can flow.
     pub fn connected(&mut self) {
-        self.attempts = 0;
-        self.restart_at = None;
-        self.without_path_since = None;
-        self.was_connected = true;
+        *self = Self { was_connected: true, ..Self::default() };
     }
 
-    /// The path is silent.
-    pub fn silent(&mut self, now: Instant, offerer: bool) {
+    /// The path is silent, or there is none.
+    pub fn lost(&mut self, now: Instant, offerer: bool) {
         self.without_path_since.get_or_insert(now);
-        self.schedule(now, offerer);
+        self.try_at.get_or_insert(now + if offerer { Duration::ZERO } else { YIELD });
     }
 
-    /// No pair works.
-    pub fn failed(&mut self, now: Instant, offerer: bool) {
-        self.without_path_since.get_or_insert(now);
-        self.schedule(now, offerer);
-    }
-
-    /// Somebody asked for a new path.
-    pub fn restarted(&mut self, now: Instant) {
-        self.restart_at = None;
-        self.without_path_since = Some(now);
-    }
-
-    fn schedule(&mut self, now: Instant, offerer: bool) {
-        if self.restart_at.is_some() {
-            return;
-        }
-        let wait = BACKOFF[self.attempts.min(BACKOFF.len() - 1)];
-        self.restart_at = Some(now + wait + if offerer { Duration::ZERO } else { YIELD });
-    }
-
-    /// Whether to restart now.
-    pub fn handle_timeout(&mut self, now: Instant) -> bool {
-        let due = self.restart_at.is_some_and(|at| at <= now);
-        if due {
-            self.restart_at = None;
+    /// An attempt begins.
+    pub fn began(&mut self, now: Instant) {
+        if self.without_path_since.is_some() {
+            self.try_at = Some(now + WAITS[self.attempts.min(WAITS.len() - 1)]);
             self.attempts += 1;
         }
-        due
+    }
+
+    /// Somebody asked for a new path: there is hope again.
+    pub fn asked(&mut self, now: Instant) {
+        if self.gave_up {
+            self.gave_up = false;
+            self.without_path_since = Some(now);
+        }
+    }
+
+    /// Whether to try now; [`Recovery::began`] is to follow.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.try_at.is_some_and(|at| at <= now)
     }
 
     /// When something is to be done or the phase changes by itself.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.restart_at, self.gives_up_at()].into_iter().flatten().min()
+        [self.try_at, self.gives_up_at()].into_iter().flatten().min()
     }
 
     fn gives_up_at(&self) -> Option<Instant> {
-        self.without_path_since.map(|since| since + GIVE_UP)
+        let patience = if self.was_connected { GIVE_UP } else { GIVE_UP_FIRST };
+        self.without_path_since.filter(|_| !self.gave_up).map(|since| since + patience)
     }
 
-    /// The summary for people; `up` says whether media flows.
+    /// The summary for people; `up` says whether media can flow.
     pub fn phase(&mut self, now: Instant, up: bool) -> PeerPhase {
         if up {
             return PeerPhase::Connected;
         }
-        if self.gives_up_at().is_some_and(|at| at <= now) {
-            // Told once; the clock begins again with the next attempt that somebody asks for.
-            self.without_path_since = None;
-            self.was_connected = false;
-            return PeerPhase::Failed;
-        }
-        match (self.without_path_since, self.was_connected) {
-            (Some(_), false) => PeerPhase::Connecting,
-            (Some(_), true) => PeerPhase::Reconnecting,
-            (None, true) => PeerPhase::Connecting,
-            (None, false) => PeerPhase::Failed,
+        self.without_path_since.get_or_insert(now);
+        self.gave_up |= self.gives_up_at().is_some_and(|at| at <= now);
+        match (self.gave_up, self.was_connected) {
+            (true, _) => PeerPhase::Failed,
+            (false, true) => PeerPhase::Reconnecting,
+            (false, false) => PeerPhase::Connecting,
         }
     }
 }
@@ -122,44 +99,62 @@ mod tests {
     }
 
     #[test]
-    fn the_first_offerer_restarts_at_once_and_the_other_gives_it_time() {
+    fn the_first_offerer_tries_at_once_and_the_other_gives_it_time() {
         let now = start();
         let (mut first, mut second) = (Recovery::default(), Recovery::default());
-        first.silent(now, true);
-        second.silent(now, false);
-        assert!(first.handle_timeout(now));
-        assert!(!second.handle_timeout(now));
+        first.lost(now, true);
+        second.lost(now, false);
+        assert!(first.is_due(now));
+        assert!(!second.is_due(now));
         second.connected();
-        assert!(!second.handle_timeout(now + YIELD));
+        assert!(!second.is_due(now + YIELD), "theirs has worked");
     }
 
     #[test]
     fn attempts_wait_longer_and_longer_and_never_stop() {
         let mut now = start();
         let mut recovery = Recovery::default();
+        recovery.connected();
+        recovery.lost(now, true);
         let mut waits = Vec::new();
-        for _ in 0..8 {
-            recovery.failed(now, true);
-            let at = recovery.restart_at.unwrap();
+        for _ in 0..7 {
+            let at = recovery.try_at.unwrap();
             waits.push((at - now).as_secs());
             now = at;
-            assert!(recovery.handle_timeout(now));
+            assert!(recovery.is_due(now));
+            recovery.began(now);
+            recovery.lost(now, true);
         }
-        assert_eq!(waits, [0, 1, 2, 4, 8, 15, 15, 15]);
+        assert_eq!(waits, [0, 5, 8, 12, 15, 15, 15]);
+    }
+
+    #[test]
+    fn an_attempt_for_another_reason_counts_as_one_while_there_is_no_path() {
+        let now = start();
+        let mut recovery = Recovery::default();
+        recovery.connected();
+        recovery.began(now);
+        assert_eq!(recovery.poll_timeout(), None, "the path works");
+        recovery.lost(now, true);
+        recovery.began(now);
+        assert!(!recovery.is_due(now + WAITS[0] - Duration::from_millis(1)));
+        assert!(recovery.is_due(now + WAITS[0]));
     }
 
     #[test]
     fn people_are_told_connecting_then_failed_or_reconnecting_then_failed() {
         let now = start();
         let mut recovery = Recovery::default();
-        recovery.opened(now);
         assert_eq!(recovery.phase(now, false), PeerPhase::Connecting);
-        assert_eq!(recovery.phase(now + GIVE_UP, false), PeerPhase::Failed);
-        assert_eq!(recovery.phase(now + GIVE_UP * 2, false), PeerPhase::Failed);
+        assert_eq!(recovery.phase(now + GIVE_UP_FIRST, false), PeerPhase::Failed);
+        assert_eq!(recovery.phase(now + GIVE_UP_FIRST * 2, false), PeerPhase::Failed);
+        recovery.asked(now + GIVE_UP_FIRST * 2);
+        assert_eq!(recovery.phase(now + GIVE_UP_FIRST * 2, false), PeerPhase::Connecting);
         recovery.connected();
         assert_eq!(recovery.phase(now, true), PeerPhase::Connected);
-        recovery.silent(now, true);
-        assert_eq!(recovery.phase(now, false), PeerPhase::Reconnecting);
+        recovery.lost(now, true);
+        assert_eq!(recovery.phase(now + Duration::from_secs(60), false), PeerPhase::Reconnecting);
         assert_eq!(recovery.phase(now + GIVE_UP, false), PeerPhase::Failed);
+        assert_eq!(recovery.poll_timeout(), Some(now), "attempts go on");
     }
 }

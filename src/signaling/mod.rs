@@ -16,10 +16,11 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use signaling_protocol::{ClientMessage, PeerId, ServerMessage};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -111,6 +112,7 @@ pub struct Stopped;
 pub struct SignalingHandle {
     outgoing: mpsc::Sender<Outgoing>,
     events: mpsc::Receiver<SignalEvent>,
+    hurry: Arc<Notify>,
     closing: DropGuard,
     task: JoinHandle<()>,
 }
@@ -125,6 +127,7 @@ fn connect_at_pace(server: ServerUrl, name: String, dialer: Dialer, pace: Pace) 
     let (outgoing, to_session) = mpsc::channel(OUTGOING);
     let (to_engine, events) = mpsc::channel(EVENTS);
     let closing = CancellationToken::new();
+    let hurry = Arc::new(Notify::new());
     let task = session::Task {
         server,
         name,
@@ -132,16 +135,23 @@ fn connect_at_pace(server: ServerUrl, name: String, dialer: Dialer, pace: Pace) 
         pace,
         outgoing: to_session,
         events: to_engine,
+        hurry: hurry.clone(),
         closing: closing.clone(),
     };
     let task = tokio::spawn(task.run());
-    SignalingHandle { outgoing, events, closing: closing.drop_guard(), task }
+    SignalingHandle { outgoing, events, hurry, closing: closing.drop_guard(), task }
 }
 
 impl SignalingHandle {
     /// Sends a message: now, or after the resume if the socket is lost. `id` comes back as `re`.
     pub fn send(&self, message: ClientMessage, id: Option<u64>) -> Result<(), Stopped> {
         self.outgoing.try_send(Outgoing { message, id }).map_err(|_| Stopped)
+    }
+
+    /// The network changed, or the computer woke up: the socket may be dead without knowing. The session
+    /// goes on with a fresh one at once, whatever it was waiting for.
+    pub fn renew(&self) {
+        self.hurry.notify_one();
     }
 
     /// What happened next; `None` after [`SignalEvent::Failed`]. Cancel safe.
@@ -151,7 +161,7 @@ impl SignalingHandle {
 
     /// Sends what still waits and says goodbye; gives up at `deadline`.
     pub async fn close(self, deadline: Instant) {
-        let Self { outgoing, events, closing, mut task } = self;
+        let Self { outgoing, events, hurry: _, closing, mut task } = self;
         drop(outgoing);
         drop(events);
         drop(closing);

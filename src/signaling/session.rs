@@ -5,13 +5,14 @@
 //!     └──────────┴──────────────┴──▶ over (one last event)
 //! ```
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use signaling_protocol::{
     ClientMessage, Envelope, ErrorCode, Message as _, ParseError, ServerMessage, VERSION,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_tungstenite::tungstenite::{Message, protocol::CloseFrame};
 use tokio_util::sync::CancellationToken;
@@ -56,6 +57,7 @@ pub(super) struct Task {
     pub pace: Pace,
     pub outgoing: mpsc::Receiver<Outgoing>,
     pub events: mpsc::Sender<SignalEvent>,
+    pub hurry: Arc<Notify>,
     pub closing: CancellationToken,
 }
 
@@ -237,7 +239,12 @@ impl Session {
         let window = self.window;
         let trying = async {
             loop {
-                sleep(self.pause()).await;
+                let pause = self.pause();
+                let hurry = self.task.hurry.clone();
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    () = hurry.notified() => self.attempt = 0,
+                }
                 match self.resume_once().await {
                     Ok(socket) => return Ok(socket),
                     Err(Attempt::Over(error)) => return Err(error),
@@ -268,7 +275,16 @@ impl Session {
     }
 
     async fn resume_once(&mut self) -> Result<Socket, Attempt> {
-        let mut socket = self.open().await.map_err(Attempt::Again)?;
+        let hurry = self.task.hurry.clone();
+        let opened = tokio::select! {
+            opened = self.open() => opened,
+            () = hurry.notified() => {
+                hurry.notify_one();
+                let server = self.server();
+                Err(SignalingError::Unreachable { server, reason: "the network changed".into() })
+            }
+        };
+        let mut socket = opened.map_err(Attempt::Again)?;
         let first = ClientMessage::Resume { token: self.token.clone(), last: self.numbering.received() };
         let answer = self.greet(&mut socket, &first).await.map_err(Attempt::Again)?;
         let (last, fresh) = match answer {
@@ -325,6 +341,11 @@ impl Session {
                     None => Err(self.goodbye(socket).await),
                 },
                 () = closing.cancelled() => Err(self.goodbye(socket).await),
+                () = self.task.hurry.notified() => {
+                    // The next one begins now.
+                    self.task.hurry.notify_one();
+                    Err(End::Lost("the network changed".into()))
+                }
                 frame = socket.next() => {
                     quiet = 0;
                     match frame {

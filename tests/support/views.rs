@@ -54,6 +54,7 @@ pub fn connected(name: &str) -> PeerView {
         media: MediaState { microphone: true, camera: true },
         away: false,
         phase: PeerPhase::Connected,
+        trouble: None,
         ice: IceState::Connected,
         path: Some(SelectedPair {
             local: end(CandidateType::Host, "192.168.1.24"),

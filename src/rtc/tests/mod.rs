@@ -44,6 +44,8 @@ struct Side {
     target: Option<Bitrate>,
     loss: f32,
     stats: Option<stats::Report>,
+    reactions: Vec<Reaction>,
+    trouble: Option<Trouble>,
 }
 
 fn config() -> TransportConfig {
@@ -73,6 +75,8 @@ impl Side {
             target: None,
             loss: 0.0,
             stats: None,
+            reactions: Vec::new(),
+            trouble: None,
         }
     }
 
@@ -91,7 +95,8 @@ impl Side {
             }
             TransportEvent::KeyframeWanted { .. } => self.keyframes_wanted += 1,
             TransportEvent::SenderReport { report, .. } => self.reports.push(report),
-            TransportEvent::Phase { phase, .. } => {
+            TransportEvent::Phase { phase, trouble, .. } => {
+                self.trouble = trouble;
                 self.log.push(format!("phase {phase:?}"));
                 self.phase = Some(phase);
             }
@@ -103,6 +108,7 @@ impl Side {
                 self.loss = loss;
             }
             TransportEvent::Stats { report, .. } => self.stats = Some(report),
+            TransportEvent::NetworkChange { reaction, .. } => self.reactions.push(reaction),
             TransportEvent::Dtls { .. } => {}
         }
         None
@@ -545,29 +551,44 @@ async fn a_path_that_goes_silent_is_replaced_without_anybody_asking() {
     call.close().await;
 }
 
-/// The relay of a server of our own, with credentials for one participant. It ends with the guard.
-async fn relay() -> (signaling_protocol::IceServer, tokio_util::sync::DropGuard) {
-    use sightline_server::ice::{TurnSecret, username};
-    use sightline_server::{CancellationToken, TurnConfig, turn};
-    let secret = TurnSecret::new("a secret of this test");
-    let listen = std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let config = TurnConfig { listen, secret: Some(secret.clone()), ..TurnConfig::beside(listen) };
-    let stop = CancellationToken::new();
-    let key = sightline_server::secret::Secret::random();
-    let turn =
-        turn::start(&config, &key, sightline_server::clock::Clock::start(), stop.clone()).await.unwrap();
-    let user = username(&PeerId::new("anybody").unwrap(), clock::unix());
-    let server = signaling_protocol::IceServer {
-        urls: vec![format!("turn:{}", turn.address)],
-        credential: Some(secret.password(&user)),
-        username: Some(user),
-    };
-    (server, stop.drop_guard())
+/// The relay of a server of our own.
+struct Relay {
+    address: std::net::SocketAddr,
+    secret: sightline_server::ice::TurnSecret,
+    _stop: tokio_util::sync::DropGuard,
 }
+
+impl Relay {
+    async fn start() -> Self {
+        use sightline_server::{CancellationToken, TurnConfig, turn};
+        let secret = sightline_server::ice::TurnSecret::new("a secret of this test");
+        let listen = std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let config = TurnConfig { listen, secret: Some(secret.clone()), ..TurnConfig::beside(listen) };
+        let stop = CancellationToken::new();
+        let key = sightline_server::secret::Secret::random();
+        let turn =
+            turn::start(&config, &key, sightline_server::clock::Clock::start(), stop.clone()).await.unwrap();
+        Self { address: turn.address, secret, _stop: stop.drop_guard() }
+    }
+
+    /// With credentials for somebody, that can be used for so long.
+    fn server(&self, lifetime: Duration) -> signaling_protocol::IceServer {
+        let user = format!("{}:anybody", (clock::unix() + lifetime).as_secs());
+        signaling_protocol::IceServer {
+            urls: vec![format!("turn:{}", self.address)],
+            credential: Some(self.secret.password(&user)),
+            username: Some(user),
+        }
+    }
+}
+
+/// Longer than any test.
+const HOUR: Duration = Duration::from_secs(3_600);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_participants_who_hide_their_addresses_meet_at_the_relay() {
-    let (server, relay) = relay().await;
+    let relay = Relay::start().await;
+    let server = relay.server(HOUR);
     let config = TransportConfig { ice_servers: vec![server], ice_policy: IcePolicy::Relay, ..config() };
     let mut call = Call::with(config);
     let start = clock::now();
@@ -591,12 +612,12 @@ async fn two_participants_who_hide_their_addresses_meet_at_the_relay() {
         call.b.problems
     );
     call.close().await;
-    drop(relay);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_that_become_known_after_the_offer_are_used_for_it() {
-    let (server, relay) = relay().await;
+    let relay = Relay::start().await;
+    let server = relay.server(HOUR);
     let hidden = TransportConfig { ice_policy: IcePolicy::Relay, ..config() };
     let mut call = Call::with(hidden.clone());
     call.hold = true;
@@ -612,7 +633,6 @@ async fn servers_that_become_known_after_the_offer_are_used_for_it() {
     call.deliver();
     call.connected().await;
     call.close().await;
-    drop(relay);
 }
 
 /// An engine whose connections can be made to break.

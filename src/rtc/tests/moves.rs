@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::super::network_monitor::network::Interface;
+use super::super::network_monitor::network::tests::{interface, network};
+use super::super::network_monitor::{Change, News};
 use super::*;
 
 /// Every sequence number that one receiver got of one track.
@@ -178,7 +181,8 @@ fn relayed(side: &Side) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relayed_call_moves_to_the_direct_path_when_it_may_and_back_when_it_must() {
-    let (server, relay) = relay().await;
+    let relay = Relay::start().await;
+    let server = relay.server(HOUR);
     let open = TransportConfig { ice_servers: vec![server], ..config() };
     let hidden = TransportConfig { ice_policy: IcePolicy::Relay, ..open.clone() };
     let mut talk = Talk::begin(Call::with(hidden.clone())).await;
@@ -194,5 +198,135 @@ async fn a_relayed_call_moves_to_the_direct_path_when_it_may_and_back_when_it_mu
     talk.turns(130).await;
     talk.assert_whole();
     talk.call.close().await;
-    drop(relay);
+}
+
+/// A call whose side A is at 127.0.0.1, which is its WLAN.
+async fn on_wifi() -> Talk {
+    let known = Options { network: Some(Arc::new(network(&[wifi()]))), ..loopback() };
+    let call = Call::between(Side::new("aaaa", config(), known), Side::new("bbbb", config(), loopback()));
+    Talk::begin(call).await
+}
+
+fn wifi() -> Interface {
+    interface("wlan0", &["127.0.0.1"])
+}
+
+impl Talk {
+    /// A's network is another one now.
+    fn network_of_a(&mut self, before: &[Interface], now: &[Interface]) {
+        let change =
+            Change::between(Arc::new(network(before)), Arc::new(network(now))).expect("a difference");
+        self.call.a.mesh.network_news(&News::Change(change));
+    }
+
+    fn address_of_a(&self) -> &str {
+        self.call.a.pair.as_ref().map_or("", |pair| &pair.local.address)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interface_that_the_call_does_not_use_may_come_and_go() {
+    let mut talk = on_wifi().await;
+    let before = talk.call.a.pair.clone();
+    let docker = interface("docker0", &["127.0.0.9"]);
+    talk.network_of_a(&[wifi()], &[wifi(), docker.clone()]);
+    talk.turns(20).await;
+    talk.network_of_a(&[wifi(), docker], &[wifi()]);
+    talk.turns(20).await;
+    assert_eq!(talk.call.a.reactions, [Reaction::Nothing, Reaction::Nothing]);
+    assert_eq!(talk.call.a.pair, before, "the path stays");
+    talk.assert_whole();
+    talk.call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cable_that_is_plugged_in_takes_the_call_over_without_losing_a_packet() {
+    let mut talk = on_wifi().await;
+    let cable = interface("eth0", &["127.0.0.2"]);
+    talk.network_of_a(&[wifi()], &[wifi(), cable.clone()]);
+    let start = clock::now();
+    let over_cable = |call: &Call| call.a.pair.as_ref().is_some_and(|pair| pair.local.address == "127.0.0.2");
+    talk.go_on("the cable", over_cable).await;
+    println!("over the cable after {:?}", start.elapsed());
+    talk.turns(130).await;
+    assert_eq!(talk.call.a.reactions, [Reaction::Try(cable)]);
+    assert_eq!(talk.address_of_a(), "127.0.0.2");
+    talk.assert_whole();
+    talk.call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_interface_in_use_is_gone_another_path_is_there_before_the_silence_is_noticed() {
+    let mut call = Call::between(
+        Side::new("aaaa", config(), Options { network: Some(Arc::new(network(&[wifi()]))), ..loopback() }),
+        Side::new("bbbb", config(), loopback()),
+    );
+    call.wire = Some(wire::Wire::new().await);
+    let lose_every = call.wire.as_ref().map(|wire| wire.lose_every.clone()).expect("just set");
+    let mut talk = Talk::begin(call).await;
+    talk.turns(10).await;
+    lose_every.store(1, std::sync::atomic::Ordering::Relaxed);
+    talk.network_of_a(&[wifi()], &[]);
+    talk.turns(50).await;
+    assert_eq!(talk.call.a.trouble, Some(Trouble::NoNetwork));
+    // Another one, whose way is free.
+    talk.call.wire.as_mut().expect("set").ends = true;
+    let start = clock::now();
+    talk.network_of_a(&[], &[interface("wwan0", &["127.0.0.1"])]);
+    talk.go_on("connected", |call| {
+        [&call.a, &call.b].iter().all(|side| side.phase == Some(PeerPhase::Connected) && side.pair.is_some())
+            && call.a.trouble.is_none()
+    })
+    .await;
+    println!("media can flow {:?} after there is a network", start.elapsed());
+    assert_eq!(talk.call.a.reactions, [Reaction::Wait, Reaction::Replace]);
+    let received = talk.heard[0][0].0.len();
+    talk.turns(50).await;
+    assert!(talk.heard[0][0].0.len() > received + 30, "sound goes on");
+    talk.call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_sleep_a_path_that_does_not_answer_is_replaced_at_once() {
+    let mut call = Call::new();
+    call.wire = Some(wire::Wire::new().await);
+    let lose_every = call.wire.as_ref().map(|wire| wire.lose_every.clone()).expect("just set");
+    let mut talk = Talk::begin(call).await;
+    let before = talk.call.a.pair.clone();
+    talk.call.a.mesh.network_news(&News::Woke { slept: PATIENCE });
+    talk.turns(150).await;
+    assert_eq!(talk.call.a.pair, before, "it answers");
+    lose_every.store(1, std::sync::atomic::Ordering::Relaxed);
+    talk.call.wire.as_mut().expect("set").ends = true;
+    let start = clock::now();
+    talk.call.a.mesh.network_news(&News::Woke { slept: PATIENCE });
+    talk.go_on("replaced", |call| call.a.pair != before).await;
+    println!("replaced after {:?}", start.elapsed());
+    talk.call.close().await;
+}
+
+/// As 13 hours with credentials for 12 of them: what runs out is replaced before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relayed_call_outlives_its_credentials_on_fresh_relays() {
+    const LIFETIME: Duration = Duration::from_secs(3);
+    let relay = Relay::start().await;
+    let config = || TransportConfig {
+        ice_servers: vec![relay.server(LIFETIME)],
+        ice_policy: IcePolicy::Relay,
+        ..config()
+    };
+    let mut talk = Talk::begin(Call::with(config())).await;
+    let start = clock::now();
+    for _ in 0..3 {
+        talk.turns(180).await;
+        let before = talk.call.a.pair.clone();
+        let fresh = config();
+        talk.call.a.mesh.configure(fresh.clone());
+        talk.call.b.mesh.configure(fresh);
+        talk.go_on("moved", |call| call.a.pair != before).await;
+    }
+    talk.turns(130).await;
+    assert!(start.elapsed() > LIFETIME * 2);
+    talk.assert_whole();
+    talk.call.close().await;
 }

@@ -137,7 +137,8 @@ pub fn udp_address(server: &IceServer) -> SocketAddr {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_participants_meet_at_a_relay_that_is_reached_over_tcp() {
-    let (server, relay) = relay().await;
+    let relay = Relay::start().await;
+    let server = relay.server(HOUR);
     let gate = gate(udp_address(&server), None).await;
     let url = format!("turn:{}?transport=tcp", gate.address);
     let mut call = meet(vec![with_url(&server, std::slice::from_ref(&url))], &Dialer::default(), "tcp").await;
@@ -155,24 +156,24 @@ async fn two_participants_meet_at_a_relay_that_is_reached_over_tcp() {
     );
     assert!(call.a.problems.is_empty() && call.b.problems.is_empty());
     call.close().await;
-    drop(relay);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_participants_meet_at_a_relay_that_is_reached_over_tls_by_name() {
-    let (server, relay) = relay().await;
+    let relay = Relay::start().await;
+    let server = relay.server(HOUR);
     let (config, dialer) = certificate();
     let gate = gate(udp_address(&server), Some(config)).await;
     let url = format!("turns:localhost:{}?transport=tcp", gate.address.port());
     let call = meet(vec![with_url(&server, &[url])], &dialer, "tls").await;
     assert!(call.a.problems.is_empty() && call.b.problems.is_empty(), "{:?}", call.a.problems);
     call.close().await;
-    drop(relay);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_all_ways_to_a_relay_the_cheapest_that_works_is_used() {
-    let (server, relay) = relay().await;
+    let relay = Relay::start().await;
+    let server = relay.server(HOUR);
     let (config, dialer) = certificate();
     let udp = udp_address(&server);
     let (tcp, tls) = (gate(udp, None).await, gate(udp, Some(config)).await);
@@ -185,12 +186,12 @@ async fn of_all_ways_to_a_relay_the_cheapest_that_works_is_used() {
         let list = vec![with_url(&server, &[tls.clone(), tcp.clone(), first])];
         meet(list, &dialer, expected).await.close().await;
     }
-    drop(relay);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_breaks_in_a_call_is_replaced_at_once() {
-    let (server, relay) = relay().await;
+    let relay = Relay::start().await;
+    let server = relay.server(HOUR);
     let gate = gate(udp_address(&server), None).await;
     let url = format!("turn:{}?transport=tcp", gate.address);
     let mut call = meet(vec![with_url(&server, &[url])], &Dialer::default(), "tcp").await;
@@ -201,7 +202,6 @@ async fn a_stream_that_breaks_in_a_call_is_replaced_at_once() {
     call.connected().await;
     println!("back after {:?}", start.elapsed());
     call.close().await;
-    drop(relay);
 }
 
 /// A proxy that leads to `target`, whatever it is asked for.

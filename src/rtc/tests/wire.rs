@@ -99,6 +99,8 @@ pub struct Wire {
     pub to_a_traffic: Arc<Traffic>,
     /// Milliseconds from one side to the other.
     delay: Arc<AtomicU32>,
+    /// What is described from now on is reached directly.
+    pub ends: bool,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -113,6 +115,7 @@ impl Wire {
             to_b_traffic: Arc::default(),
             to_a_traffic: Arc::default(),
             delay: Arc::default(),
+            ends: false,
             tasks: Vec::new(),
         }
     }
@@ -124,6 +127,9 @@ impl Wire {
 
     /// Rewrites the candidates of A's signal to lead through the path.
     pub fn redirect_a(&mut self, signal: Signal) -> Signal {
+        if self.ends {
+            return signal;
+        }
         let (signal, end) = redirected(signal, self.to_a.local_addr().unwrap());
         if let Some(a) = end {
             self.carry(self.to_a.clone(), self.to_b.clone(), a, self.to_a_traffic.clone(), false);
@@ -133,6 +139,9 @@ impl Wire {
 
     /// The same for B.
     pub fn redirect_b(&mut self, signal: Signal) -> Signal {
+        if self.ends {
+            return signal;
+        }
         let (signal, end) = redirected(signal, self.to_b.local_addr().unwrap());
         if let Some(b) = end {
             self.carry(self.to_b.clone(), self.to_a.clone(), b, self.to_b_traffic.clone(), true);

@@ -35,7 +35,7 @@ use futures_util::FutureExt;
 use signaling_protocol::IceServer;
 
 use super::engine::{
-    Candidate, Connection, Engine, EngineError, EventSender, OutgoingPacket, OutgoingReport, Setup,
+    Candidate, Connection, Engine, EngineError, EventSender, Heard, OutgoingPacket, OutgoingReport, Setup,
 };
 use super::stun::SharedAccounts;
 use super::{CandidateType, IcePolicy, SelectedPair, sdp, stats};
@@ -435,6 +435,10 @@ impl Connection for CrateConnection {
         }
         let request = PictureLossIndication { sender_ssrc: self.audio.ssrc, media_ssrc };
         failed("ask for a key frame", self.audio.track.write_rtcp(vec![Box::new(request)])).await
+    }
+
+    fn heard(&self) -> Option<Heard> {
+        self.path.heard()
     }
 
     async fn selected_pair(&self) -> Option<SelectedPair> {

@@ -34,7 +34,7 @@ use tokio::sync::Notify;
 use super::routes::Routes;
 use super::servers::Servers;
 use crate::clock;
-use crate::rtc::engine::{Event, EventSender};
+use crate::rtc::engine::{Event, EventSender, Heard};
 
 /// DTLS datagrams kept until the path is chosen. A flight has at most four; more are dropped and
 /// come again by DTLS's own timer.
@@ -52,6 +52,7 @@ pub struct Path {
     relayed: AtomicBool,
     turns: AtomicU32,
     waiting: Mutex<Vec<Waker>>,
+    heard: Mutex<Option<Heard>>,
 }
 
 impl Path {
@@ -67,6 +68,18 @@ impl Path {
             waker.wake();
         }
         self.nudge();
+    }
+
+    /// What came last.
+    pub fn heard(&self) -> Option<Heard> {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hear(&self, datagram: &[u8], local: io::Result<SocketAddr>) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = heard.and_then(|heard| heard.local);
+        let new = if is_secured(datagram) { local.ok().map(|local| local.ip()) } else { None };
+        *heard = Some(Heard { at: clock::now(), local: new.or(before) });
     }
 
     /// Whether packets may go out over a relay.
@@ -215,6 +228,11 @@ fn is_dtls(datagram: &[u8]) -> bool {
     matches!(relayed(datagram).unwrap_or(datagram).first(), Some(20..=63))
 }
 
+/// Whether a datagram carries DTLS, SRTP or SRTCP, which go by the chosen path only (RFC 7983).
+fn is_secured(datagram: &[u8]) -> bool {
+    matches!(relayed(datagram).unwrap_or(datagram).first(), Some(20..=63 | 128..=191))
+}
+
 const DATA_INDICATION: [u8; 2] = [0x00, 0x17];
 const BINDING_REQUEST: [u8; 2] = [0x00, 0x01];
 const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
@@ -295,6 +313,7 @@ impl AsyncUdpSocket for Socket {
             };
             let datagram = &buf[..about.len.min(buf.len())];
             let dtls = is_dtls(datagram);
+            self.path.hear(datagram, self.inner.local_addr());
             if chosen || !dtls {
                 state.pause = dtls;
                 return Poll::Ready(received);

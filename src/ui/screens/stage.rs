@@ -11,7 +11,7 @@ use super::start::camera_words;
 use crate::engine::command::Command;
 use crate::engine::frames::FrameKey;
 use crate::engine::view::{CallPhase, PeerView};
-use crate::rtc::PeerPhase;
+use crate::rtc::{PeerPhase, Trouble};
 use crate::ui::action::UiAction;
 use crate::ui::fit::{self, Corner};
 use crate::ui::format;
@@ -138,6 +138,17 @@ fn absent(ui: &Ui, who: Who, rect: Rect, looks: Looks, model: &UiModel) {
     }
 }
 
+/// What is done about a lost path, and why it is lost.
+fn reconnecting(peer: &PeerView) -> Word {
+    match (peer.trouble, peer.away) {
+        (Some(Trouble::NoNetwork), _) => Word::ReconnectingNoNetwork,
+        (Some(Trouble::NetworkChanged), _) => Word::ReconnectingNetworkChanged,
+        (Some(Trouble::Silent), true) => Word::ReconnectingAway,
+        (Some(Trouble::Silent), false) => Word::ReconnectingSilent,
+        (None, _) => Word::Reconnecting,
+    }
+}
+
 /// Says in words how a connection stands that is not well.
 fn connection(
     ui: &Ui,
@@ -154,7 +165,7 @@ fn connection(
     let word = match peer.phase {
         PeerPhase::Connected => return,
         PeerPhase::Connecting => Word::Connecting,
-        PeerPhase::Reconnecting => Word::Reconnecting,
+        PeerPhase::Reconnecting => reconnecting(peer),
         PeerPhase::Failed => Word::ConnectionFailed,
     };
     if has_picture {
