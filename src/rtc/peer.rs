@@ -816,13 +816,17 @@ impl Peer {
     }
 
     async fn update_phase(&mut self, now: Instant) {
+        // While prepared, nobody waits for a path.
+        if self.outlet.id.is_none() {
+            return;
+        }
         let up = self.working().is_some();
         if up {
             self.recovery.connected();
         }
         let phase = self.recovery.phase(now, up);
         let told = (phase, self.trouble());
-        if self.outlet.id.is_some() && self.told.phase.replace(told) != Some(told) {
+        if self.told.phase.replace(told) != Some(told) {
             let trouble = told.1;
             self.outlet.tell_of(|peer| TransportEvent::Phase { peer, phase, trouble }).await;
         }
