@@ -729,10 +729,10 @@ fn somebody_the_server_gave_up_on_stays_as_long_as_there_is_a_path() {
 }
 
 #[test]
-fn a_lost_path_is_looked_for_and_given_up_after_45_seconds() {
+fn a_lost_path_is_left_to_the_transport_and_given_up_after_90_seconds() {
     let mut test = Test::calling();
     test.path("bob", PeerPhase::Reconnecting);
-    assert!(restarts(&test.seconds(44)) >= 4);
+    assert_eq!(restarts(&test.seconds(89)), 0);
     assert_eq!(test.view().phase, CallPhase::InCall);
     test.seconds(1);
     assert_eq!(test.ended(), EndReason::PeerLost { name: "BOB".into() });
@@ -757,7 +757,8 @@ fn a_path_that_died_with_the_server_is_looked_for_when_it_is_back() {
     assert_eq!(restarts(&test.seconds(150)), 0);
     assert_eq!(test.view().phase, CallPhase::InCall);
     let effects = test.event(SignalEvent::Resumed { fresh: true });
-    assert!(matches!(sent(&effects)[..], [ClientMessage::State { .. }]));
+    // A server that was restarted may have another secret for its relay.
+    assert!(matches!(sent(&effects)[..], [ClientMessage::State { .. }, ClientMessage::TurnGet { .. }]));
     assert_eq!(restarts(&effects) + restarts(&test.seconds(3)), 1);
 }
 
