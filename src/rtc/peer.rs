@@ -369,7 +369,6 @@ impl Peer {
             changes: self.changes.get(&interface.name).copied().unwrap_or_default(),
             default_route: Some(interface.default_route),
             mtu: interface.mtu,
-            ..Default::default()
         }
     }
 

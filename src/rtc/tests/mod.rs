@@ -582,13 +582,18 @@ impl Relay {
     }
 }
 
+/// A relay, and how to use it for as long as the relay is kept.
+async fn relay() -> (signaling_protocol::IceServer, Relay) {
+    let relay = Relay::start().await;
+    (relay.server(HOUR), relay)
+}
+
 /// Longer than any test.
 const HOUR: Duration = Duration::from_secs(3_600);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_participants_who_hide_their_addresses_meet_at_the_relay() {
-    let relay = Relay::start().await;
-    let server = relay.server(HOUR);
+    let (server, _relay) = relay().await;
     let config = TransportConfig { ice_servers: vec![server], ice_policy: IcePolicy::Relay, ..config() };
     let mut call = Call::with(config);
     let start = clock::now();
@@ -616,8 +621,7 @@ async fn two_participants_who_hide_their_addresses_meet_at_the_relay() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_that_become_known_after_the_offer_are_used_for_it() {
-    let relay = Relay::start().await;
-    let server = relay.server(HOUR);
+    let (server, _relay) = relay().await;
     let hidden = TransportConfig { ice_policy: IcePolicy::Relay, ..config() };
     let mut call = Call::with(hidden.clone());
     call.hold = true;

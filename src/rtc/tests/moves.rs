@@ -181,8 +181,7 @@ fn relayed(side: &Side) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relayed_call_moves_to_the_direct_path_when_it_may_and_back_when_it_must() {
-    let relay = Relay::start().await;
-    let server = relay.server(HOUR);
+    let (server, _relay) = relay().await;
     let open = TransportConfig { ice_servers: vec![server], ..config() };
     let hidden = TransportConfig { ice_policy: IcePolicy::Relay, ..open.clone() };
     let mut talk = Talk::begin(Call::with(hidden.clone())).await;

@@ -137,8 +137,7 @@ pub fn udp_address(server: &IceServer) -> SocketAddr {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_participants_meet_at_a_relay_that_is_reached_over_tcp() {
-    let relay = Relay::start().await;
-    let server = relay.server(HOUR);
+    let (server, _relay) = relay().await;
     let gate = gate(udp_address(&server), None).await;
     let url = format!("turn:{}?transport=tcp", gate.address);
     let mut call = meet(vec![with_url(&server, std::slice::from_ref(&url))], &Dialer::default(), "tcp").await;
@@ -160,8 +159,7 @@ async fn two_participants_meet_at_a_relay_that_is_reached_over_tcp() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_participants_meet_at_a_relay_that_is_reached_over_tls_by_name() {
-    let relay = Relay::start().await;
-    let server = relay.server(HOUR);
+    let (server, _relay) = relay().await;
     let (config, dialer) = certificate();
     let gate = gate(udp_address(&server), Some(config)).await;
     let url = format!("turns:localhost:{}?transport=tcp", gate.address.port());
@@ -172,8 +170,7 @@ async fn two_participants_meet_at_a_relay_that_is_reached_over_tls_by_name() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_all_ways_to_a_relay_the_cheapest_that_works_is_used() {
-    let relay = Relay::start().await;
-    let server = relay.server(HOUR);
+    let (server, _relay) = relay().await;
     let (config, dialer) = certificate();
     let udp = udp_address(&server);
     let (tcp, tls) = (gate(udp, None).await, gate(udp, Some(config)).await);
@@ -190,8 +187,7 @@ async fn of_all_ways_to_a_relay_the_cheapest_that_works_is_used() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_breaks_in_a_call_is_replaced_at_once() {
-    let relay = Relay::start().await;
-    let server = relay.server(HOUR);
+    let (server, _relay) = relay().await;
     let gate = gate(udp_address(&server), None).await;
     let url = format!("turn:{}?transport=tcp", gate.address);
     let mut call = meet(vec![with_url(&server, &[url])], &Dialer::default(), "tcp").await;
