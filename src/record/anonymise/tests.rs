@@ -1,3 +1,5 @@
+//! Addresses, names and codes in records are replaced consistently, and nothing of them stays behind.
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
