@@ -33,7 +33,13 @@ fn people_and_places_are_gone_and_the_story_stays() {
             {"type": "network-interface", "id": "N2", "name": "acme-vpn", "addresses": []}]}),
         json!({"t": 6.0, "ev": "configuration", "iceServers": [{"urls": ["turns:relay.acme.test:443?transport=tcp"], "username": "1700000000:ada"}],
             "iceTransportPolicy": "all"}),
+        json!({"t": 7.0, "ev": "phase", "phase": "joining", "server": "call.acme.test:8443"}),
+        json!({"t": 8.0, "ev": "device", "device": "microphone", "state": "on", "about": "Ada's headset"}),
+        json!({"t": 9.0, "ev": "notice", "severity": "info", "text": "Your microphone is now Ada's headset."}),
     ]);
+    assert_eq!(shown[6]["server"], "host-4.example:8443");
+    assert_eq!(shown[7]["about"], "device 1");
+    assert_eq!(shown[8]["text"], "Your microphone is now device 1.");
     let text = serde_json::to_string(&shown).unwrap();
     for secret in ["Ada", "ada", "acme", "Xy+9", "77123", "198.19", "3fa-9", "adas-room"] {
         assert!(!text.contains(secret), "{secret} in {text}");

@@ -20,6 +20,8 @@ pub enum Kind {
     Foundation,
     /// A network interface.
     Interface,
+    /// A microphone, camera or speaker, which people name after themselves.
+    Device,
 }
 
 impl Kind {
@@ -32,6 +34,7 @@ impl Kind {
             Kind::Fragment => format!("ufrag{number}"),
             Kind::Foundation => number.to_string(),
             Kind::Interface => format!("interface-{number}"),
+            Kind::Device => format!("device {number}"),
         }
     }
 }
@@ -58,15 +61,17 @@ pub struct Words {
 impl Words {
     /// A word that names something.
     pub fn learn(&mut self, kind: Kind, text: &str) {
-        let text = named(kind, text);
+        let (_, text, _) = parts(kind, text);
         let plain = kind == Kind::Interface
             && text.len() <= 15
             && PLAIN_INTERFACES.iter().any(|prefix| text.starts_with(prefix))
             && text.chars().filter(char::is_ascii_alphabetic).count() <= 6;
         let tells_nothing = match kind {
-            Kind::Host => text == "localhost" || text.parse::<IpAddr>().is_ok(),
+            Kind::Host => text == "localhost" || text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok(),
             Kind::Interface => plain,
-            Kind::Person | Kind::Room | Kind::User | Kind::Fragment | Kind::Foundation => false,
+            Kind::Person | Kind::Room | Kind::User | Kind::Fragment | Kind::Foundation | Kind::Device => {
+                false
+            }
         };
         if text.is_empty() || tells_nothing || self.known.contains_key(&(kind, text.to_owned())) {
             return;
@@ -114,9 +119,9 @@ impl Words {
 
     /// What stands for a whole text.
     pub fn exactly(&self, kind: Kind, text: &str) -> Option<String> {
-        let name = named(kind, text);
+        let (before, name, after) = parts(kind, text);
         let word = self.known.get(&(kind, name.to_owned()))?;
-        Some(text[..text.len() - name.len()].to_owned() + word)
+        Some(format!("{before}{word}{after}"))
     }
 
     /// A text without the hosts of its URLs, the rooms of its links, and names with dots.
@@ -131,7 +136,12 @@ impl Words {
                     }
                 }
                 Kind::Room => text = whole_words(&text, &format!("/r/{name}"), &format!("/r/{word}")),
-                Kind::Person | Kind::User | Kind::Fragment | Kind::Foundation | Kind::Interface => {}
+                Kind::Person
+                | Kind::User
+                | Kind::Fragment
+                | Kind::Foundation
+                | Kind::Interface
+                | Kind::Device => {}
             }
         }
         text
@@ -163,10 +173,12 @@ impl Words {
         for ((kind, name), word) in self.longest_first() {
             match kind {
                 // One letter is no name that could be told from a word.
-                Kind::Person | Kind::Room | Kind::User | Kind::Host | Kind::Interface if name.len() > 1 => {
+                Kind::Person | Kind::Room | Kind::User | Kind::Host | Kind::Interface | Kind::Device
+                    if name.len() > 1 =>
+                {
                     sentence = whole_words(&sentence, name, word);
                 }
-                Kind::Person | Kind::Room | Kind::User | Kind::Host | Kind::Interface => {}
+                Kind::Person | Kind::Room | Kind::User | Kind::Host | Kind::Interface | Kind::Device => {}
                 Kind::Fragment | Kind::Foundation => {}
             }
         }
@@ -180,12 +192,16 @@ impl Words {
     }
 }
 
-/// The part of a text that names something: a time-limited TURN user name begins with its expiry,
-/// which says nothing about the user and much about what went wrong.
-fn named(kind: Kind, text: &str) -> &str {
-    match (kind, text.split_once(':')) {
-        (Kind::User, Some((expiry, user))) if expiry.bytes().all(|byte| byte.is_ascii_digit()) => user,
-        _ => text,
+/// The part of a text that names something, and what stands around it.
+///
+/// A time-limited TURN user name begins with its expiry, which says nothing about the user and much
+/// about what went wrong; a server may end with its port.
+fn parts(kind: Kind, text: &str) -> (&str, &str, &str) {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match (kind, text.split_once(':'), text.rsplit_once(':')) {
+        (Kind::User, Some((expiry, user)), _) if digits(expiry) => (&text[..=expiry.len()], user, ""),
+        (Kind::Host, _, Some((host, port))) if digits(port) => ("", host, &text[host.len()..]),
+        _ => ("", text, ""),
     }
 }
 
