@@ -171,6 +171,8 @@ rules! {
     MicrophoneSilent = "microphone_silent",
     /// Talking while muted.
     MutedSpeaking = "muted_speaking",
+    /// The session with the server is lost; the call goes on.
+    SignalingLost = "signaling_lost",
     /// The queue before our upload grows.
     Congestion = "congestion",
     /// Packets of ours get lost at random.
@@ -203,8 +205,6 @@ rules! {
     RelayedStream = "relayed_stream",
     /// Relayed although both are on one network.
     RelayedInLan = "relayed_in_lan",
-    /// The session with the server is lost; the call goes on.
-    SignalingLost = "signaling_lost",
     /// They have lost the server.
     PeerAway = "peer_away",
     /// The server answers slowly.
