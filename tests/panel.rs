@@ -6,6 +6,7 @@
 #[path = "support/histories.rs"]
 mod histories;
 #[path = "support/views.rs"]
+#[allow(dead_code, reason = "the screens beside the panel have tests of their own")]
 mod views;
 
 use std::collections::HashSet;
@@ -66,6 +67,8 @@ type Window = Harness<'static, Shown>;
 
 const WIDE: Vec2 = vec2(1120.0, 720.0);
 const NARROW: Vec2 = vec2(640.0, 480.0);
+/// High enough for everything that else has to be scrolled to.
+const TALL: Vec2 = vec2(1120.0, 1800.0);
 
 fn open(view: CallView, history: History, size: Vec2, theme: Theme) -> Window {
     let mut window = Harness::builder()
@@ -82,6 +85,10 @@ fn open(view: CallView, history: History, size: Vec2, theme: Theme) -> Window {
 
 fn in_call(history: History) -> Window {
     open(views::in_call(), history, WIDE, Theme::Dark)
+}
+
+fn in_tall_call(history: History) -> Window {
+    open(views::in_call(), history, TALL, Theme::Dark)
 }
 
 fn click(window: &mut Window, name: &str) -> Vec<Effect> {
@@ -177,7 +184,7 @@ fn after_a_call_that_failed_the_panel_still_says_why() {
 
 #[test]
 fn the_overview_shows_the_path_and_copies_everything_as_text() {
-    let mut window = in_call(histories::call(30));
+    let mut window = in_tall_call(histories::call(30));
     assert!(sees(&window, "You, 192.168.1.24:50121, wlan0 (Wi-Fi)"));
     assert!(sees(&window, "Other side, 10.0.0.7:50121"));
     assert!(sees(&window, "Picture size: You → them 1280×720, Them → you 1280×720"));
@@ -191,7 +198,7 @@ fn the_overview_shows_the_path_and_copies_everything_as_text() {
 
 #[test]
 fn ice_is_told_with_its_times_states_servers_and_every_pair() {
-    let mut window = in_call(histories::call(30));
+    let mut window = in_tall_call(histories::call(30));
     tab(&mut window, "ICE");
     for words in [
         "ICE: connected",
@@ -211,7 +218,7 @@ fn ice_is_told_with_its_times_states_servers_and_every_pair() {
 
 #[test]
 fn tables_are_filtered_by_words_and_sorted_by_a_click() {
-    let mut window = in_call(histories::call(30));
+    let mut window = in_tall_call(histories::call(30));
     tab(&mut window, "ICE");
     let first_state = |window: &Window| {
         let of =
@@ -231,7 +238,7 @@ fn tables_are_filtered_by_words_and_sorted_by_a_click() {
 
 #[test]
 fn descriptions_are_copied_and_what_changed_is_marked() {
-    let mut window = in_call(histories::call(30));
+    let mut window = in_tall_call(histories::call(30));
     tab(&mut window, "ICE");
     let effects = click(&mut window, "Copy both");
     let [Effect::Copy(text)] = effects.as_slice() else { panic!("{effects:?}") };

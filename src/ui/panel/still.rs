@@ -136,7 +136,7 @@ mod tests {
                 RawInput { time: Some(self.time), screen_rect: Some(screen), events, ..RawInput::default() };
             let ctx = self.ctx.clone();
             let mut triangles = 0;
-            let output = ctx.run_ui(input, |ui| {
+            let mut output = ctx.run_ui(input, |ui| {
                 let place = Rect::from_min_size(pos2(100.0, 0.0), vec2(100.0, 200.0));
                 let laid_out = &mut self.laid_out;
                 self.still.show(ui, place, self.version, |ui| {
@@ -144,7 +144,8 @@ mod tests {
                     ui.label("a few words");
                 });
             });
-            for primitive in ctx.tessellate(output.shapes, 1.0) {
+            output.textures_delta.clear();
+            for primitive in ctx.tessellate(std::mem::take(&mut output.shapes), 1.0) {
                 if let Primitive::Mesh(mesh) = primitive.primitive {
                     triangles += mesh.indices.len() / 3;
                 }
