@@ -21,11 +21,14 @@ impl Mischief {
     fn start(mut turn: impl FnMut() + Send + 'static) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                turn();
-            }
-        });
+        let thread = std::thread::Builder::new()
+            .name("mischief".into())
+            .spawn(move || {
+                while !stopped.load(Ordering::Relaxed) {
+                    turn();
+                }
+            })
+            .unwrap();
         Self { stop, thread: Some(thread) }
     }
 }

@@ -2,9 +2,9 @@
 //! `cargo run --example screens -- call dark`. The connection panel (Ctrl+I) shows the record of a call of
 //! `RECORD` seconds, 600 by default; 0: of one that failed.
 
-#[path = "../tests/support/histories.rs"]
+#[path = "../support/histories.rs"]
 mod histories;
-#[path = "../tests/support/views.rs"]
+#[path = "../support/views.rs"]
 mod views;
 
 use std::sync::Arc;
