@@ -6,7 +6,7 @@
 
 # To build: a C compiler, cmake for Opus, the headers of libvpx and ALSA, and libclang, which reads
 # the headers of libvpx and of the kernel's camera interface.
-build_packages=(build-essential pkg-config cmake libvpx-dev libasound2-dev libclang-dev)
+build_packages=(build-essential pkg-config cmake libvpx-dev libasound2-dev libpipewire-0.3-dev libclang-dev)
 # To build the server alone.
 server_packages=(build-essential)
 # The window opens these by name while it starts, so the linker does not know about them.
