@@ -1,0 +1,107 @@
+//! Frames on their way out, and tracks that come in.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Peer, REPORT_INTERVAL};
+use crate::clock;
+use crate::media::encoded::TrackKind;
+use crate::rtc::TransportEvent;
+use crate::rtc::pacer::Priority;
+use crate::rtc::packetizer::Packets;
+use crate::rtc::sender::FrameSource;
+use crate::units::Bitrate;
+
+/// Pictures that would wait longer than this in the pacer come too late: they are dropped up to the
+/// next key frame.
+const LONGEST_QUEUE: Duration = Duration::from_millis(500);
+
+/// Bytes around an RTP payload on the wire: RTP header and extensions, SRTP tag, UDP, IPv4.
+const OVERHEAD: usize = 20 + 16 + 28;
+
+impl Peer {
+    /// The carrier is up and nothing that was sent before may have arrived.
+    pub(super) async fn begin_media(&mut self, now: Instant) {
+        self.outbound.open();
+        self.next_report = Some(now + REPORT_INTERVAL / 4);
+        self.want_keyframe().await;
+    }
+
+    pub(super) async fn want_keyframe(&self) {
+        self.outlet.tell_of(|peer| TransportEvent::KeyframeWanted { peer }).await;
+    }
+
+    pub(super) async fn on_target(&mut self, bitrate: Bitrate, loss: f32) {
+        self.pacer.set_target(clock::now(), bitrate);
+        let bitrate = self.config.max_bitrate.map_or(bitrate, |most| bitrate.min(most));
+        self.outlet.tell_of(|peer| TransportEvent::TargetRate { peer, bitrate, loss }).await;
+    }
+
+    pub(super) async fn on_track(&mut self, kind: TrackKind) {
+        if self.outlet.id.is_none() {
+            return;
+        }
+        let packets = match kind {
+            TrackKind::Audio => self.audio.take(),
+            TrackKind::Video => self.video.take(),
+        };
+        if let Some(packets) = packets {
+            self.outlet.tell_of(|peer| TransportEvent::TrackAdded { peer, kind, packets }).await;
+        }
+    }
+
+    pub(super) async fn on_frame(&mut self, frame: Arc<Packets>, frames: &FrameSource) {
+        if frames.take_keyframe_needed() {
+            self.outbound.skip_to_keyframe();
+            self.want_keyframe().await;
+        }
+        if self.links.is_empty() || !self.outbound.admits(&frame) {
+            return;
+        }
+        let now = clock::now();
+        let priority = match frame.kind {
+            TrackKind::Audio => Priority::Audio,
+            TrackKind::Video => Priority::Video,
+        };
+        let mut fits = frame.kind == TrackKind::Audio || self.pacer.backlog() <= LONGEST_QUEUE;
+        for (index, payload) in frame.payloads.iter().enumerate() {
+            fits = fits
+                && self
+                    .pacer
+                    .enqueue(now, priority, payload.len() + OVERHEAD, (frame.clone(), index))
+                    .is_ok();
+        }
+        if !fits && frame.kind == TrackKind::Video {
+            self.late += 1;
+            self.pacer.clear_video();
+            self.outbound.skip_to_keyframe();
+            tracing::debug!(
+                late = self.late,
+                "the path is too slow; pictures are skipped to the next key frame"
+            );
+            self.want_keyframe().await;
+        }
+        self.flush(now).await;
+    }
+
+    /// Sends what may leave now.
+    pub(super) async fn flush(&mut self, now: Instant) {
+        while let Some((frame, index)) = self.pacer.poll(now) {
+            let Some(packet) = self.outbound.number(&frame, index) else { continue };
+            let both = self.overlap.take(now);
+            for link in &self.links {
+                let carries = link.number == self.carrier || (both && link.number < self.carrier);
+                if carries && let Err(error) = link.connection.send(packet.clone()).await {
+                    tracing::debug!(%error, "a packet is not sent");
+                }
+            }
+        }
+    }
+
+    pub(super) async fn send_reports(&self, now: Instant) {
+        let Some(link) = self.working() else { return };
+        for report in self.outbound.reports(now, clock::unix()) {
+            link.connection.report(report).await.ok();
+        }
+    }
+}
