@@ -37,6 +37,8 @@ const MOST_REQUESTS: usize = 64;
 pub struct CallMachine {
     pub(super) name: String,
     pub(super) media: MediaState,
+    /// What the others know of it, through the server.
+    told_media: MediaState,
     pub(super) max_bitrate: Option<Bitrate>,
     pub(super) stage: Stage,
     pub(super) session: Session,
@@ -105,6 +107,7 @@ impl CallMachine {
         Self {
             name: String::new(),
             media: MediaState::default(),
+            told_media: MediaState::default(),
             max_bitrate: None,
             stage: Stage::Idle,
             session: Session::None,
@@ -417,8 +420,22 @@ impl CallMachine {
     pub(super) fn knock(&mut self, signals: Vec<Signal>, out: &mut Vec<Effect>) {
         let Some(room) = self.room.as_ref().map(|room| room.id().clone()) else { return };
         let signals = signals.into_iter().filter_map(|signal| self.outgoing(signal)).collect();
-        let message = ClientMessage::RoomKnock { room, signals, media: self.media };
+        let message = ClientMessage::RoomKnock { room, signals, media: self.media_told() };
         self.request(Request::Knock, message, out);
+    }
+
+    /// Tells those inside what is switched on here, if they know otherwise.
+    pub(super) fn tell_media(&mut self, out: &mut Vec<Effect>) {
+        if self.stage.is_inside() && self.told_media != self.media {
+            self.told_media = self.media;
+            self.send(ClientMessage::State { media: self.media }, out);
+        }
+    }
+
+    /// What is switched on here, to be told to the server.
+    pub(super) fn media_told(&mut self) -> MediaState {
+        self.told_media = self.media;
+        self.media
     }
 
     /// A signal as the server carries it, vouched for by the link's secret.

@@ -81,12 +81,8 @@ impl CallMachine {
     }
 
     fn set_media(&mut self, media: signaling_protocol::MediaState, out: &mut Vec<Effect>) {
-        if self.media != media {
-            self.media = media;
-            if self.stage.is_inside() {
-                self.send(ClientMessage::State { media }, out);
-            }
-        }
+        self.media = media;
+        self.tell_media(out);
     }
 
     /// Whether nothing is going on that a new call would end; says so if there is.

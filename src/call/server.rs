@@ -56,12 +56,8 @@ impl CallMachine {
         let Some(room) = self.room.as_ref().filter(|_| matches!(self.stage, Stage::Opening { .. })) else {
             return;
         };
-        let message = ClientMessage::RoomOpen {
-            room: room.id().clone(),
-            admission: self.admission,
-            max: 2,
-            media: self.media,
-        };
+        let (room, admission) = (room.id().clone(), self.admission);
+        let message = ClientMessage::RoomOpen { room, admission, max: 2, media: self.media_told() };
         self.request(Request::Open, message, out);
     }
 
@@ -77,7 +73,8 @@ impl CallMachine {
         }
         match &mut self.stage {
             Stage::Waiting | Stage::InCall => {
-                self.send(ClientMessage::State { media: self.media }, out);
+                let media = self.media_told();
+                self.send(ClientMessage::State { media }, out);
                 // A server that was restarted may have another secret for its relay.
                 self.refresh_at = Some(now);
             }
@@ -134,6 +131,8 @@ impl CallMachine {
                 if self.stage.is_inside() {
                     self.admission = admission;
                     self.locked = locked;
+                    // Devices were opened since the knock, or the request for a room.
+                    self.tell_media(out);
                 }
             }
             ServerMessage::RoomKnocking { room, ice_servers } => {

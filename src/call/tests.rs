@@ -839,6 +839,16 @@ fn what_is_switched_on_is_told_while_inside_and_shown() {
 }
 
 #[test]
+fn what_is_switched_on_while_knocking_is_told_as_soon_as_inside() {
+    let media = MediaState { microphone: true, camera: true };
+    let mut test = Test::knocking();
+    assert!(sent(&test.give(Input::Media(media))).is_empty(), "nobody inside knows us yet");
+    let effects = test.joined(Some("ada"), vec![proven(DescriptionKind::Answer, 7)]);
+    assert!(sent(&effects).contains(&&ClientMessage::State { media }), "{effects:?}");
+    assert!(sent(&test.give(Input::Media(media))).is_empty(), "it is known now");
+}
+
+#[test]
 fn facts_go_to_who_is_inside_and_to_nobody_at_the_door() {
     let facts = || Input::Facts(serde_json::json!({ "udp": "works" }));
     let mut test = Test::waiting(Admission::Knock);
