@@ -22,6 +22,9 @@ pub(super) const RULES: &[Judge] = &[
 /// A living room is never silent for so long: its noise is above zero in every sample.
 const SILENT: Duration = Duration::from_secs(5);
 
+/// The canceller needs so long to find the echo at the beginning of a call.
+const CANCELLER_LEARNS: Duration = Duration::from_secs(15);
+
 /// In a call, or at its door: devices are wanted.
 fn devices_wanted(facts: &Facts) -> bool {
     match facts.stage.state {
@@ -172,7 +175,7 @@ pub(super) fn echo(facts: &Facts) -> Option<Verdict> {
     let removed = facts.devices.echo_removed?;
     let loss = facts.devices.echo_return_loss?;
     let heard = removed < 6.0 && loss + removed < 20.0;
-    (heard && facts.stage.state == Stage::Talking).then(|| {
+    (heard && facts.stage.is(Stage::Talking, CANCELLER_LEARNS)).then(|| {
         Verdict::new(
             Rule::Echo,
             Severity::Warning,

@@ -80,6 +80,8 @@ fn an_echo_that_stays_is_told() {
     facts.devices.echo_removed = Some(2.0);
     facts.devices.echo_return_loss = Some(8.0);
     says(echo, &facts, "hears itself");
+    let learning = Facts { stage: Held::new(Stage::Talking, s(5)), ..facts.clone() };
+    silent_on(echo, &learning);
     facts.devices.echo_removed = Some(25.0);
     silent_on(echo, &facts);
     facts.devices.echo_removed = Some(0.0);

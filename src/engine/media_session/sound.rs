@@ -8,8 +8,10 @@ use super::slot::{lost, replaced};
 use crate::clock;
 use crate::engine::command::{DeviceChoice, Switch};
 use crate::engine::open;
+use crate::engine::parts::SinkChoice;
 use crate::engine::view::DeviceState;
 use crate::media::playout::{Playout, PlayoutEvent};
+use crate::media::process::FarEnd;
 use crate::media::send_audio::AudioSend;
 use crate::media::sink::null::NullSink;
 use crate::media::{AudioSink, AudioSource, DeviceError};
@@ -77,7 +79,12 @@ impl MediaSession {
             let on_end = move |error| {
                 events.blocking_send(MediaEvent::Ended(DeviceKind::Microphone, error)).ok();
             };
-            match AudioSend::spawn(source, self.processing, playout.far_end(), self.sink(), on_end) {
+            let far_end = match &self.parts.sink {
+                SinkChoice::Speaker => playout.far_end(),
+                // Nothing sounds, so what is alike on both sides is no echo.
+                SinkChoice::File(_) | SinkChoice::None => FarEnd::none(),
+            };
+            match AudioSend::spawn(source, self.processing, far_end, self.sink(), on_end) {
                 Ok(send) => {
                     send.set_muted(!self.microphone.switch.is_on());
                     self.audio_send = Some(send);
