@@ -3,7 +3,8 @@
 //! The time under the pointer belongs to all plots: whoever points into one reads all of them.
 
 use eframe::egui::{
-    Color32, CornerRadius, CursorIcon, Rect, Role, Sense, Ui, UiBuilder, Vec2b, WidgetInfo, pos2, vec2,
+    Align2, Color32, CornerRadius, CursorIcon, Pos2, Rect, Role, Sense, Ui, UiBuilder, Vec2b, WidgetInfo,
+    pos2, vec2,
 };
 use egui_plot::{GridMark, HPlacement, Line, Plot, PlotPoint, PlotPoints, VLine};
 
@@ -22,7 +23,7 @@ const LEGEND: f32 = 18.0;
 /// Room for the numbers of the axis.
 const AXIS: f32 = 46.0;
 /// Half a line of letters, for the numbers at both ends of the axis.
-const EDGE: f32 = 7.0;
+const EDGE: f32 = 10.0;
 
 /// A line of a plot.
 pub struct Curve<'a> {
@@ -80,8 +81,16 @@ pub fn show(ui: &mut Ui, chart: &Chart, axis: Axis) -> Option<Moved> {
     let width = ui.available_width();
     let inner = width - 2.0 * space::M;
     let values: Vec<String> = chart.curves.iter().map(|curve| value(curve, chart.unit, axis)).collect();
+    let title = text::line(ui.painter(), &chart.title, theme::strong(size::SMALL), t.text, inner);
     let rows = rows(ui, chart, &values, inner);
-    let height = TITLE + rows.len() as f32 * LEGEND + HEIGHT + 2.0 * (space::S + EDGE);
+    // A short legend has room beside the title.
+    let beside = match rows.as_slice() {
+        [row] => Some(inner - row.iter().map(Item::width).sum::<f32>() + space::M)
+            .filter(|left| *left >= title.size().x + space::L),
+        _ => None,
+    };
+    let below = if beside.is_some() { 0 } else { rows.len() };
+    let height = TITLE + below as f32 * LEGEND + HEIGHT + 2.0 * (space::S + EDGE);
     let (rect, _) = ui.allocate_exact_size(vec2(width, height), Sense::hover());
     if !ui.is_rect_visible(rect) {
         return None;
@@ -89,25 +98,17 @@ pub fn show(ui: &mut Ui, chart: &Chart, axis: Axis) -> Option<Moved> {
     let radius = CornerRadius::same(size::RADIUS);
     ui.painter().rect_filled(rect, radius, t.well);
     let mut at = rect.min + vec2(space::M, space::S);
-    let title = text::line(ui.painter(), &chart.title, theme::strong(size::SMALL), t.text, inner);
+    let middle = at.y + title.size().y / 2.0;
     ui.painter().galley(at, title, t.text);
     at.y += TITLE;
-    for row in rows {
-        let mut x = at.x;
-        for (index, name_width, value_width) in row {
-            let curve = &chart.curves[index];
-            let middle = at.y + LEGEND / 2.0;
-            ui.painter().circle_filled(pos2(x + 4.0, middle), 3.5, color(t, curve.color));
-            let font = theme::font(size::SMALL - 0.5);
-            let name = text::line(ui.painter(), curve.name, font, t.soft, name_width);
-            text::place(ui.painter(), name, pos2(x + 12.0, middle), eframe::egui::Align2::LEFT_CENTER);
-            let font = theme::strong(size::SMALL - 0.5);
-            let value = text::line(ui.painter(), &values[index], font, t.text, value_width);
-            let left = x + 12.0 + name_width + 5.0;
-            text::place(ui.painter(), value, pos2(left, middle), eframe::egui::Align2::LEFT_CENTER);
-            x = left + value_width + space::M;
+    match (beside, rows.as_slice()) {
+        (Some(left), [row]) => legend(ui, chart, &values, row, pos2(at.x + left, middle)),
+        (_, rows) => {
+            for row in rows {
+                legend(ui, chart, &values, row, pos2(at.x, at.y + LEGEND / 2.0));
+                at.y += LEGEND;
+            }
         }
-        at.y += LEGEND;
     }
     let place =
         Rect::from_min_size(pos2(rect.left() + 6.0, at.y + EDGE), vec2(width - 6.0 - space::M, HEIGHT));
@@ -129,23 +130,63 @@ pub fn at(series: &Series, time: f64) -> Option<f64> {
     series.between(time - thin::HOLE, time).last().map(|(_, value)| value)
 }
 
-/// The names and values in rows no wider than `width`: index, width of the name, width of the value.
-fn rows(ui: &Ui, chart: &Chart, values: &[String], width: f32) -> Vec<Vec<(usize, f32, f32)>> {
+/// A line's name and value in the legend.
+struct Item {
+    /// Which line.
+    curve: usize,
+    /// Width of its name.
+    name: f32,
+    /// Width of its value.
+    value: f32,
+}
+
+impl Item {
+    /// From where the dot begins.
+    const NAME: f32 = 12.0;
+    /// Between name and value.
+    const GAP: f32 = 5.0;
+
+    /// With the room to the next one.
+    fn width(&self) -> f32 {
+        Self::NAME + self.name + Self::GAP + self.value + space::M
+    }
+}
+
+/// A row of the legend, from the middle of its left edge.
+fn legend(ui: &Ui, chart: &Chart, values: &[String], row: &[Item], mut at: Pos2) {
+    let t = theme::tokens(ui.ctx());
+    for item in row {
+        let curve = &chart.curves[item.curve];
+        ui.painter().circle_filled(at + vec2(4.0, 0.0), 3.5, color(t, curve.color));
+        let font = theme::font(size::SMALL - 0.5);
+        let name = text::line(ui.painter(), curve.name, font, t.soft, item.name);
+        text::place(ui.painter(), name, at + vec2(Item::NAME, 0.0), Align2::LEFT_CENTER);
+        let font = theme::strong(size::SMALL - 0.5);
+        let value = text::line(ui.painter(), &values[item.curve], font, t.text, item.value);
+        let left = at + vec2(Item::NAME + item.name + Item::GAP, 0.0);
+        text::place(ui.painter(), value, left, Align2::LEFT_CENTER);
+        at.x += item.width();
+    }
+}
+
+/// The legend in rows no wider than `width`.
+fn rows(ui: &Ui, chart: &Chart, values: &[String], width: f32) -> Vec<Vec<Item>> {
     let measure = |text: &str, font| text::line(ui.painter(), text, font, Color32::WHITE, width).size().x;
-    let mut rows: Vec<Vec<(usize, f32, f32)>> = vec![Vec::new()];
+    let mut rows: Vec<Vec<Item>> = vec![Vec::new()];
     let mut used = 0.0;
     for (index, curve) in chart.curves.iter().enumerate() {
         let name = measure(curve.name, theme::font(size::SMALL - 0.5));
         // Wide enough for the usual values, so that nothing dances while they change.
         let value = measure(&values[index], theme::strong(size::SMALL - 0.5)).max(46.0);
-        let all = 12.0 + name + 5.0 + value + space::M;
+        let item = Item { curve: index, name, value };
+        let all = item.width();
         if used + all > width + space::M && used > 0.0 {
             rows.push(Vec::new());
             used = 0.0;
         }
         used += all;
         if let Some(row) = rows.last_mut() {
-            row.push((index, name, value));
+            row.push(item);
         }
     }
     rows

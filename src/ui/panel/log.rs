@@ -21,6 +21,8 @@ use crate::ui::widgets::button::{IconButton, Kind as ButtonKind, TextButton};
 use crate::ui::widgets::text;
 use crate::ui::words::Word;
 
+/// From this width on the filter stands beside the buttons.
+const ONE_ROW: f32 = 520.0;
 /// How high a row is.
 const ROW: f32 = 22.0;
 /// Characters of a row; what is longer is shown when the row is chosen.
@@ -152,8 +154,15 @@ pub fn show(
         (LogView::Events, Word::LogEvents),
     ];
     segments(ui, Kind::Choices, &views, &mut model.log_view, width);
-    kit::filter(ui, Word::FilterLog, &mut model.log_filter, width);
-    files(ui, context, actions);
+    if width >= ONE_ROW {
+        ui.horizontal(|ui| {
+            kit::filter(ui, Word::FilterLog, &mut model.log_filter, width * 0.5);
+            files(ui, context, actions);
+        });
+    } else {
+        kit::filter(ui, Word::FilterLog, &mut model.log_filter, width);
+        files(ui, context, actions);
+    }
     let start = history.span.map_or(0.0, |(first, _)| first);
     let rows: Vec<&Row> = {
         let all = memory.log.read(history).iter();

@@ -18,16 +18,52 @@ use crate::ui::words::Word;
 
 /// Every so many points another column of plots fits.
 const COLUMN: f32 = 430.0;
+/// From this width on everything that chooses stands in one row.
+const ONE_ROW: f32 = 520.0;
 
 /// Draws it.
 pub fn show(ui: &mut Ui, model: &mut PanelModel, memory: &mut Memory, context: &Context) {
     let width = ui.available_width();
     let views = [(MediaView::Plots, Word::PlotsView), (MediaView::Objects, Word::ObjectsView)];
-    segments(ui, Kind::Choices, &views, &mut model.media_view, width);
+    let reach = reach(context.history).filter(|_| model.media_view == MediaView::Plots);
+    if width >= ONE_ROW {
+        ui.horizontal(|ui| {
+            segments(ui, Kind::Choices, &views, &mut model.media_view, width * 0.4);
+            if let Some((_, newest)) = reach {
+                times(ui, model, newest);
+            }
+        });
+    } else {
+        segments(ui, Kind::Choices, &views, &mut model.media_view, width);
+        if let Some((_, newest)) = reach {
+            ui.horizontal(|ui| times(ui, model, newest));
+        }
+    }
     match model.media_view {
         MediaView::Plots => plots(ui, model, context.history),
         MediaView::Objects => objects::show(ui, model, memory, context.history),
     }
+}
+
+/// Which time the plots show.
+fn times(ui: &mut Ui, model: &mut PanelModel, newest: f64) {
+    ui.spacing_mut().item_spacing.x = space::S;
+    let (icon, word) = match model.time.follows() {
+        true => (Icon::PAUSE, Word::PausePlots),
+        false => (Icon::PLAY, Word::FollowPlots),
+    };
+    if IconButton::new(icon, word.text()).size(28.0, 28.0).show(ui).clicked() {
+        model.time.pause(newest);
+    }
+    let [minute, five, hour] = TimeWindow::SPANS;
+    let spans = [
+        (Some(minute), Word::OneMinute),
+        (Some(five), Word::FiveMinutes),
+        (Some(hour), Word::OneHour),
+        (None, Word::AllTime),
+    ];
+    let room = ui.available_width();
+    segments(ui, Kind::Choices, &spans, &mut model.time.span, room);
 }
 
 fn plots(ui: &mut Ui, model: &mut PanelModel, history: &History) {
@@ -36,32 +72,15 @@ fn plots(ui: &mut Ui, model: &mut PanelModel, history: &History) {
         return;
     };
     let width = ui.available_width();
-    ui.horizontal(|ui| {
-        ui.spacing_mut().item_spacing.x = space::S;
-        let (icon, word) = match model.time.follows() {
-            true => (Icon::PAUSE, Word::PausePlots),
-            false => (Icon::PLAY, Word::FollowPlots),
-        };
-        if IconButton::new(icon, word.text()).size(28.0, 28.0).show(ui).clicked() {
-            model.time.pause(newest);
-        }
-        let [minute, five, hour] = TimeWindow::SPANS;
-        let spans = [
-            (Some(minute), Word::OneMinute),
-            (Some(five), Word::FiveMinutes),
-            (Some(hour), Word::OneHour),
-            (None, Word::AllTime),
-        ];
-        let room = ui.available_width();
-        segments(ui, Kind::Choices, &spans, &mut model.time.span, room);
-    });
     kit::filter(ui, Word::FilterPlots, &mut model.media_filter, width);
     let axis = model.time.axis(oldest, newest);
     let what = match axis.pointed {
         Some(time) => Word::PlotsAt.with(&unit::time_of_day(time)),
-        None => {
-            Word::PlotsSpan.with(&unit::time_of_day(axis.from)).replacen("{}", &unit::time_of_day(axis.to), 1)
-        }
+        None => Word::PlotsSpan.with(&unit::second_of_day(axis.from)).replacen(
+            "{}",
+            &unit::second_of_day(axis.to),
+            1,
+        ),
     };
     kit::remark(ui, &what);
     let charts = charts(history);

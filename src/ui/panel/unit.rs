@@ -147,6 +147,13 @@ pub fn time_of_day(time: f64) -> String {
     format!("{:02}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000)
 }
 
+/// The time of day in UTC to the second: `14:03:07`.
+pub fn second_of_day(time: f64) -> String {
+    let mut text = time_of_day(time);
+    text.truncate("14:03:07".len());
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

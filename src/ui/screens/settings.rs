@@ -89,6 +89,8 @@ fn body(ui: &mut Ui, model: &UiModel, draft: &mut Settings, actions: &mut Vec<Ui
         ui.label(RichText::new(Word::HostsHere.text()).size(size::SMALL).color(soft));
     }
     save |= switch(ui, Word::RelayOnly.text(), Word::RelayHint.text(), &mut draft.relay_only);
+    heading(ui, Word::RecordsHead);
+    save |= switch(ui, Word::KeepRecords.text(), Word::KeepRecordsHint.text(), &mut draft.keep_records);
     heading(ui, Word::Appearance);
     save |= appearance(ui, &mut draft.theme);
     ui.add_space(space::S);
