@@ -4,11 +4,13 @@ One small server gives the browser its page, takes its report, and passes its We
 signaling server, which takes none from other sites' pages: the page is not the site's.
 """
 
+import fcntl
 import http.server
 import json
 import os
 import pathlib
 import queue
+import select
 import socket
 import socketserver
 import subprocess
@@ -16,6 +18,8 @@ import sys
 import tempfile
 import threading
 import time
+
+import dump
 
 HERE = pathlib.Path(__file__).parent
 PATIENCE = 60
@@ -88,6 +92,72 @@ def of(objects, kind, media=None):
 def our_reports(folder):
     with open(folder / "stats.jsonl", encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
+
+
+class Browser:
+    """Chromium without a window, told what to do through its debugging pipe (JSON that ends with a zero)."""
+
+    def __init__(self, work, errors):
+        self.work, self.rest, self.number = work, b"", 0
+        theirs_in, self.into = os.pipe()
+        self.out, theirs_out = os.pipe()
+
+        def ends():
+            # The pipe is 3 and 4; above them first, since they may be one another's.
+            high = [fcntl.fcntl(end, fcntl.F_DUPFD, 64) for end in (theirs_in, theirs_out)]
+            for end, number in zip(high, (3, 4)):
+                os.dup2(end, number)
+
+        arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
+                     "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+                     "--autoplay-policy=no-user-gesture-required", "--remote-debugging-pipe",
+                     f"--user-data-dir={work / 'profile'}", "about:blank"]
+        self.process = subprocess.Popen([os.environ["BROWSER"], *arguments], preexec_fn=ends, close_fds=False,
+                                        stdout=subprocess.DEVNULL, stderr=errors,
+                                        env=dict(os.environ, HOME=str(work)))
+        os.close(theirs_in)
+        os.close(theirs_out)
+
+    def call(self, method, session=None, **parameters):
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": parameters}
+        if session:
+            message["sessionId"] = session
+        os.write(self.into, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self.message()
+            if answer.get("id") == self.number:
+                assert "error" not in answer, f"{method}: {answer['error']}"
+                return answer["result"]
+
+    def message(self):
+        until = time.monotonic() + PATIENCE
+        while b"\0" not in self.rest:
+            ready, _, _ = select.select([self.out], [], [], max(0, until - time.monotonic()))
+            more = os.read(self.out, 1 << 16) if ready else b""
+            assert more, "the browser does not answer"
+            self.rest += more
+        line, self.rest = self.rest.split(b"\0", 1)
+        return json.loads(line)
+
+    def tab(self, url):
+        target = self.call("Target.createTarget", url=url)["targetId"]
+        return self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+
+    def dump(self, internals):
+        """What `chrome://webrtc-internals` in that tab writes when asked."""
+        folder = self.work / "dump"
+        folder.mkdir()
+        self.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+        click = "document.getElementById('dump-click-target').click()"
+        self.call("Runtime.evaluate", internals, expression=click, userGesture=True)
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            for path in folder.iterdir():
+                if path.suffix != ".crdownload":
+                    return dump.read(path)
+            time.sleep(0.1)
+        raise AssertionError("no dump from chrome://webrtc-internals")
 
 
 class Table:
@@ -165,11 +235,14 @@ def compare(browser, ours):
     total = lambda objects, *members: sum(
         entry.get(member, 0) for entry in objects if entry["type"] == "candidate-pair" for member in members)
     asked = ("requestsSent", "consentRequestsSent")
+    # Ours until the same moment, without pairs on which nothing can arrive.
+    then = next(r["stats"] for r in ours if r["t"] > of(after, "transport")["timestamp"])
+    then = [e for e in then if e["type"] != "candidate-pair" or e["responsesReceived"] + e["requestsReceived"]]
     for what, theirs, mine in (
-        ("checks: browser received, ours sent", total(after, "requestsReceived"), total(last, *asked)),
-        ("checks: browser sent, ours received", total(after, "requestsSent"), total(last, "requestsReceived")),
-        ("answers: browser sent, ours received", total(after, "responsesSent"), total(last, "responsesReceived")),
-        ("answers: browser received, ours sent", total(after, "responsesReceived"), total(last, "responsesSent")),
+        ("checks: browser received, ours sent", total(after, "requestsReceived"), total(then, *asked)),
+        ("checks: browser sent, ours received", total(after, "requestsSent"), total(then, "requestsReceived")),
+        ("answers: browser sent, ours received", total(after, "responsesSent"), total(then, "responsesReceived")),
+        ("answers: browser received, ours sent", total(after, "responsesReceived"), total(then, "responsesSent")),
     ):
         table.row(what, theirs, mine, 12)
     transport, ids = of(after, "transport"), of(last, "transport")
@@ -202,7 +275,6 @@ def main():
             return process
 
         try:
-            home = dict(os.environ, HOME=str(work))
             start(binaries / "sightline-server", "--listen", f"127.0.0.1:{signaling}",
                   "--turn-listen", f"127.0.0.1:{turn}", "--state-dir", work / "state")
             time.sleep(1)
@@ -214,10 +286,12 @@ def main():
             while not (events.exists() and '"ready"' in events.read_text(encoding="utf-8")):
                 assert time.monotonic() < until, "the probe is not ready"
                 time.sleep(0.1)
-            start(os.environ["BROWSER"], "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
-                  "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-                  "--autoplay-policy=no-user-gesture-required", f"--user-data-dir={work / 'profile'}",
-                  f"http://127.0.0.1:{site.server_port}/", env=home)
+            with open(work / "browser.err", "w", encoding="utf-8") as errors:
+                browser = Browser(work, errors)
+            started.append(browser.process)
+            # It counts only what happens after it was opened.
+            internals = browser.tab("chrome://webrtc-internals")
+            browser.tab(f"http://127.0.0.1:{site.server_port}/")
             while True:
                 path, report = Site.reports.get(timeout=PATIENCE)
                 if path == "/done":
@@ -230,6 +304,11 @@ def main():
             # The last reports before the browser went are those that count.
             ours = [r for r in our_reports(work / "probe") if any(e["type"] == "inbound-rtp" for e in r["stats"])]
             wrong = compare(report, ours)
+            probe.wait(PATIENCE)
+            theirs = browser.dump(internals)
+            subprocess.run([binaries / "sightline", "export", work / "probe" / "session.jsonl",
+                            work / "export.json"], check=True, stdout=subprocess.DEVNULL)
+            wrong += dump.compare(theirs, dump.read(work / "export.json"))
             if keep := os.environ.get("KEEP"):
                 pathlib.Path(keep).write_text(json.dumps({"browser": report, "ours": ours[-1]}), encoding="utf-8")
         except (AssertionError, queue.Empty) as error:
