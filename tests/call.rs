@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::Value;
+use sightline::record::What;
+use sightline::record::read;
 use support::{Probe, Server, call, clip, wait_for};
 
 /// Long enough for pictures and sound to settle.
@@ -134,6 +136,40 @@ fn freezes_in_the_statistics_are_those_in_the_log_of_shown_pictures() {
     assert!((said.1 - seconds).abs() < 0.1, "{said:?}");
     let rendered = video["framesRendered"].as_u64().unwrap();
     assert!(rendered.abs_diff(pictures.len() as u64) <= 2, "{rendered} of {}", pictures.len());
+}
+
+#[test]
+fn the_record_of_a_call_is_read_back_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let (mut caller, mut callee) = call(folder.path(), &server, &["--no-video"]);
+    for probe in [&caller, &callee] {
+        wait_for("first sound", || probe.event("first_audio"));
+        wait_for("statistics", || Some(probe.last_stats()).filter(|stats| !stats.is_empty()));
+    }
+    assert!(caller.hang_up().success(), "{}", caller.stderr());
+    assert!(callee.hang_up().success(), "{}", callee.stderr());
+    for (probe, other) in [(&caller, &callee), (&callee, &caller)] {
+        let lines = |name: &str| std::fs::read_to_string(probe.out.join(name)).unwrap().lines().count();
+        let mut entries = Vec::new();
+        let broken = read::visit(&probe.out.join("session.jsonl"), |entry| entries.push(entry)).unwrap();
+        assert_eq!(broken, None);
+        assert_eq!(entries.len(), lines("events.jsonl") + lines("stats.jsonl"));
+        let sessions = entries.iter().filter(|entry| matches!(entry.what, What::Session(_))).count();
+        assert_eq!((sessions, entries.last().map(|entry| entry.what.name())), (1, Some("bye")));
+        let unknown = entries.iter().find(|entry| matches!(entry.what, What::Other(_)));
+        assert_eq!(unknown, None, "a line that its own reader does not know");
+        // Whose connection it is stands in every line about one.
+        let peers = entries.iter().filter_map(|entry| entry.of.peer.as_deref());
+        let mut peers: Vec<&str> = peers.collect();
+        peers.sort_unstable();
+        peers.dedup();
+        assert_eq!(peers.len(), 1, "{peers:?} beside {}", other.out.display());
+        let nameless = entries.iter().find(|entry| {
+            matches!(entry.what, What::Stats(_) | What::Connection { .. }) && entry.of.peer.is_none()
+        });
+        assert_eq!(nameless, None);
+    }
 }
 
 #[test]

@@ -365,19 +365,26 @@ impl Actor {
         }
         match event {
             TransportEvent::OfferReady { offer } => {
-                self.record.signal(Side::Local, &offer);
+                self.record.signal(Side::Local, None, &offer);
                 self.record.tell(What::Ready);
             }
-            TransportEvent::Signal { signal, .. } => self.record.signal(Side::Local, &signal),
-            TransportEvent::Ice { state, .. } => self.record.tell(What::Ice { state }),
-            TransportEvent::Dtls { state, .. } => self.record.tell(What::Dtls { state }),
-            TransportEvent::SelectedPair { pair, .. } => self.record.tell(What::SelectedPair(pair)),
+            TransportEvent::Signal { to, signal } => {
+                self.record.signal(Side::Local, to.as_ref(), &signal);
+            }
+            TransportEvent::Ice { peer: Some(peer), state } => {
+                self.record.tell_of(&peer, What::Ice { state })
+            }
+            TransportEvent::Ice { peer: None, state } => self.record.tell(What::Ice { state }),
+            TransportEvent::Dtls { peer, state } => self.record.tell_of(&peer, What::Dtls { state }),
+            TransportEvent::SelectedPair { peer, pair } => {
+                self.record.tell_of(&peer, What::SelectedPair(pair));
+            }
             TransportEvent::Problem { text } => self.record.tell(What::Error { text }),
             TransportEvent::TrackAdded { peer, kind, packets } => self.media.add_track(&peer, kind, packets),
             TransportEvent::SenderReport { peer, report } => self.media.on_sender_report(&peer, report),
             TransportEvent::KeyframeWanted { .. } => self.media.send_keyframe(),
-            TransportEvent::Phase { phase, .. } => {
-                self.record.tell(What::Connection { state: phase });
+            TransportEvent::Phase { peer, phase, .. } => {
+                self.record.tell_of(&peer, What::Connection { state: phase });
                 if phase == PeerPhase::Connected {
                     self.media.connected();
                 }
@@ -410,7 +417,7 @@ impl Actor {
             self.media.set_round_trip(peer, round_trip);
         }
         self.decide(Input::Quality(self.quality.quality()));
-        self.record.report(report);
+        self.record.report(peer, report);
         if let Some(problem) = self.record.problem() {
             let text = format!("The record of this call is incomplete: {problem}.");
             self.decide(Input::Notice { severity: Severity::Warning, text });
@@ -468,12 +475,12 @@ impl Actor {
             Effect::AdoptPrepared(peer) => self.transport.adopt_prepared(&peer),
             Effect::HandleSignal { from, signal } => {
                 self.connected = true;
-                self.record.signal(Side::Remote, &signal);
+                self.record.signal(Side::Remote, Some(&from), &signal);
                 self.transport.handle_signal(&from, signal);
             }
             Effect::RestartIce(peer) => {
                 self.transport.restart_ice(&peer);
-                self.record.tell(What::IceRestart);
+                self.record.tell_of(&peer, What::IceRestart);
             }
             Effect::Remove(peer) => {
                 self.transport.remove(&peer);

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use signaling_protocol::{ClientMessage, Envelope, MediaState, Message, ServerMessage};
+use signaling_protocol::{ClientMessage, Envelope, MediaState, Message, PeerId, ServerMessage};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock;
 use crate::record::changes::Changes;
 use crate::record::write::{Keep, SessionWriter};
 use crate::record::{
-    Device, DeviceKind, DeviceWord, Direction, Entry, History, Phase, Session, Side, What, mask,
+    Device, DeviceKind, DeviceWord, Direction, Entry, History, Of, Phase, Session, Side, What, mask,
 };
 use crate::rtc::Signal;
 use crate::rtc::network_monitor::Change;
@@ -34,6 +34,8 @@ pub struct Recorder {
     /// Where session files are; `None`: there are none.
     folder: Option<PathBuf>,
     writer: Option<SessionWriter>,
+    /// There was a call already.
+    begun: bool,
 }
 
 impl Recorder {
@@ -53,6 +55,7 @@ impl Recorder {
             devices: BTreeMap::new(),
             folder,
             writer: None,
+            begun: false,
         };
         recorder.tell(What::Session(Session::default()));
         recorder
@@ -70,7 +73,12 @@ impl Recorder {
             None
         });
         self.history.send_replace(Arc::default());
-        self.tell(What::Session(Session::default()));
+        let session = Entry::new(clock::unix_ms(), What::Session(Session::default()));
+        // To a script everything is one session, which it knows to have begun.
+        if std::mem::replace(&mut self.begun, true) {
+            self.observe(&session);
+        }
+        self.write(session);
     }
 
     /// Lets the file of this call stay, and tells where it is.
@@ -109,6 +117,11 @@ impl Recorder {
         self.take(Entry::new(clock::unix_ms_at(at), what));
     }
 
+    /// It happens now, to a participant's connection in use.
+    pub fn tell_of(&mut self, peer: &PeerId, what: What) {
+        self.take(Entry::new(clock::unix_ms(), what).of(Of::peer(peer)));
+    }
+
     /// The call as it is recorded so far.
     pub fn history(&self) -> watch::Ref<'_, Arc<History>> {
         self.history.borrow()
@@ -135,10 +148,10 @@ impl Recorder {
     }
 
     /// All statistics of a connection, and what they change.
-    pub fn report(&mut self, mut report: Report) {
+    pub fn report(&mut self, peer: &PeerId, mut report: Report) {
         let network = self.story.fill(&mut report);
         let changes = self.changes.of(&report);
-        self.take(Entry::stats(report));
+        self.take(Entry::stats(report).of(Of::peer(peer)));
         for what in changes.into_iter().chain(network) {
             self.tell(what);
         }
@@ -192,9 +205,10 @@ impl Recorder {
         self.tell(What::Media { side, microphone: state.microphone, camera: state.camera });
     }
 
-    /// A description or candidate of a side.
-    pub fn signal(&mut self, side: Side, signal: &Signal) {
-        self.tell(match signal {
+    /// A description or candidate of a side, to or from a participant; `None` while it has none.
+    pub fn signal(&mut self, side: Side, peer: Option<&PeerId>, signal: &Signal) {
+        let of = Of { peer: peer.map(PeerId::to_string), connection: signal.connection() };
+        let what = match signal {
             Signal::Description { kind, sdp, .. } => {
                 What::Description { side, kind: *kind, sdp: mask::sdp(sdp).into_owned() }
             }
@@ -202,7 +216,8 @@ impl Recorder {
                 What::Candidate { side, candidate: candidate.clone(), mid: mid.clone() }
             }
             Signal::EndOfCandidates { .. } => What::EndOfCandidates { side },
-        });
+        };
+        self.take(Entry::new(clock::unix_ms(), what).of(of));
     }
 
     /// This computer's network changed, and what was done about it.
@@ -242,11 +257,19 @@ impl Recorder {
 
     fn take(&mut self, entry: Entry) {
         self.story.on(&entry);
+        self.observe(&entry);
+        self.write(entry);
+    }
+
+    fn observe(&self, entry: &Entry) {
         if let Some(observer) = &self.observer
             && observer.try_send(entry.clone()).is_err()
         {
             tracing::warn!("the script reads events too slowly; one is lost");
         }
+    }
+
+    fn write(&mut self, entry: Entry) {
         if let Some(writer) = &mut self.writer {
             writer.take(entry.clone());
         }
@@ -265,7 +288,7 @@ mod tests {
         let mut recorder = Recorder::new(history, Some(observer), None);
         let sdp = "v=0\r\na=ice-pwd:hunter2\r\n";
         let offer = json!({"k": "description", "type": "offer", "sdp": sdp, "proof": "hunter2"});
-        recorder.signal(Side::Local, &serde_json::from_value(offer.clone()).unwrap());
+        recorder.signal(Side::Local, None, &serde_json::from_value(offer.clone()).unwrap());
         let room = signaling_protocol::RoomId::new("room").unwrap();
         let signals = vec![offer];
         recorder.sent(&ClientMessage::RoomKnock { room, signals, media: MediaState::default() });
@@ -282,5 +305,6 @@ mod tests {
 
         recorder.begin(Keep::WhenAsked);
         assert_eq!(shown.borrow().events.len(), 1, "a new call begins with nothing");
+        assert!(told.try_recv().is_err(), "the script has heard that the session began");
     }
 }

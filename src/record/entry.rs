@@ -3,11 +3,13 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
-use signaling_protocol::IceServer;
+use signaling_protocol::{IceServer, PeerId};
 
 use crate::engine::view::{EndReason, Severity};
 use crate::rtc::stats::Report;
-use crate::rtc::{DescriptionKind, DtlsState, IcePolicy, IceState, PeerPhase, SelectedPair};
+use crate::rtc::{
+    ConnectionNumber, DescriptionKind, DtlsState, IcePolicy, IceState, PeerPhase, SelectedPair,
+};
 
 /// Something happened, at a time.
 ///
@@ -16,8 +18,43 @@ use crate::rtc::{DescriptionKind, DtlsState, IcePolicy, IceState, PeerPhase, Sel
 pub struct Entry {
     /// Milliseconds since the Unix epoch, in whole microseconds.
     pub t: f64,
+    /// Whose it is.
+    pub of: Of,
     /// What.
     pub what: What,
+}
+
+/// To whom and to which connection an entry belongs, where that makes sense: members `peer` and
+/// `connection` in JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Of {
+    /// The participant's id at the signaling server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// The number of the connection with them (docs/protocol.md); left out for the first one.
+    #[serde(skip_serializing_if = "ConnectionNumber::is_first")]
+    pub connection: ConnectionNumber,
+}
+
+impl Of {
+    /// The first connection with a participant.
+    pub fn peer(peer: &PeerId) -> Self {
+        Self { peer: Some(peer.to_string()), connection: ConnectionNumber::FIRST }
+    }
+
+    /// Takes its members out of a line's; what is no id and no number stays there.
+    fn take(members: &mut Map<String, Value>) -> Self {
+        let peer = members.get("peer").and_then(Value::as_str).map(str::to_owned);
+        let connection =
+            members.get("connection").and_then(|value| ConnectionNumber::deserialize(value).ok());
+        if peer.is_some() {
+            members.remove("peer");
+        }
+        if connection.is_some() {
+            members.remove("connection");
+        }
+        Self { peer, connection: connection.unwrap_or_default() }
+    }
 }
 
 /// What happened; the name in JSON is that of the variant in snake case.
@@ -375,7 +412,12 @@ pub struct Diagnosis {
 impl Entry {
     /// `what` at `unix_ms` milliseconds since the Unix epoch.
     pub fn new(unix_ms: f64, what: What) -> Self {
-        Self { t: (unix_ms * 1e3).round() / 1e3, what }
+        Self { t: (unix_ms * 1e3).round() / 1e3, of: Of::default(), what }
+    }
+
+    /// The same of a participant and a connection.
+    pub fn of(self, of: Of) -> Self {
+        Self { of, ..self }
     }
 
     /// Statistics, at their own moment.
@@ -490,18 +532,23 @@ impl Serialize for Entry {
         struct Line<'a, T> {
             t: f64,
             #[serde(flatten)]
+            of: &'a Of,
+            #[serde(flatten)]
             what: &'a T,
         }
         #[derive(Serialize)]
         struct StatsLine<'a> {
             t: f64,
+            #[serde(flatten)]
+            of: &'a Of,
             stats: &'a Report,
         }
-        let t = self.t;
-        match &self.what {
-            What::Stats(stats) => StatsLine { t, stats }.serialize(serializer),
-            What::Other(what) => Line { t, what }.serialize(serializer),
-            what => Line { t, what }.serialize(serializer),
+        let Self { t, of, what } = self;
+        let t = *t;
+        match what {
+            What::Stats(stats) => StatsLine { t, of, stats }.serialize(serializer),
+            What::Other(what) => Line { t, of, what }.serialize(serializer),
+            what => Line { t, of, what }.serialize(serializer),
         }
     }
 }
@@ -511,15 +558,16 @@ impl<'a> Deserialize<'a> for Entry {
         let mut members = Map::<String, Value>::deserialize(deserializer)?;
         let t = members.remove("t").and_then(|t| t.as_f64());
         let t = t.ok_or_else(|| D::Error::custom("the line has no time `t`"))?;
+        let of = Of::take(&mut members);
         if members.contains_key("ev") {
             let known = What::deserialize(&Value::Object(members.clone()));
-            return Ok(Self { t, what: known.unwrap_or(What::Other(members)) });
+            return Ok(Self { t, of, what: known.unwrap_or(What::Other(members)) });
         }
         let stats = members.remove("stats");
         let stats = stats.ok_or_else(|| D::Error::custom("the line has neither `ev` nor `stats`"))?;
         let mut report = Report::deserialize(stats).map_err(D::Error::custom)?;
         report.timestamp = t;
-        Ok(Self { t, what: What::Stats(report) })
+        Ok(Self { t, of, what: What::Stats(report) })
     }
 }
 
@@ -566,6 +614,17 @@ mod tests {
             "mimeType":"video/VP8","clockRate":90000},{"type":"later","x":[1]}]}"#;
         let What::Stats(report) = check(line) else { panic!("no statistics") };
         assert_eq!((report.timestamp, report.entries.len()), (7.25, 2));
+    }
+
+    #[test]
+    fn a_line_tells_whose_it_is_and_of_which_connection() {
+        let line = r#"{"t":1.0,"peer":"Gr4ce","connection":1,"ev":"end_of_candidates","side":"local"}"#;
+        check(line);
+        let of = Entry::parse(line).unwrap().of;
+        assert_eq!((of.peer.as_deref(), of.connection.is_first()), (Some("Gr4ce"), false));
+        check(r#"{"t":1.0,"peer":"Gr4ce","stats":[]}"#);
+        let strange = Entry::parse(r#"{"t":1.0,"peer":7,"connection":-1,"ev":"ready"}"#).unwrap();
+        assert_eq!((strange.of, strange.what), (Of::default(), What::Ready));
     }
 
     #[test]

@@ -203,10 +203,10 @@ impl History {
     pub fn push(&mut self, entry: Entry) {
         let (first, last) = self.span.unwrap_or((entry.t, entry.t));
         self.span = Some((first, last.max(entry.t)));
-        let Entry { t, what } = entry;
+        let Entry { t, of, what } = entry;
         match what {
             What::Stats(report) => self.on_report(t, report),
-            what => self.on_event(Entry { t, what }),
+            what => self.on_event(Entry { t, of, what }),
         }
     }
 

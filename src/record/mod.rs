@@ -23,8 +23,8 @@ pub mod series;
 pub mod write;
 
 pub use entry::{
-    Configuration, Device, DeviceKind, DeviceWord, Diagnosis, Direction, Entry, Phase, ServerUrls, Session,
-    Side, SignalingState, What,
+    Configuration, Device, DeviceKind, DeviceWord, Diagnosis, Direction, Entry, Of, Phase, ServerUrls,
+    Session, Side, SignalingState, What,
 };
 pub use history::{
     Description, Descriptions, Dropped, Gathering, History, Limits, Negotiation, Standing, Versions,
