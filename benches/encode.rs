@@ -5,7 +5,9 @@ mod measure;
 use std::hint::black_box;
 
 use sightline::clock;
-use sightline::media::codec::vp8::{Decoder, Encoder, Force, Rate};
+use sightline::media::codec::tuning::Tuning;
+use sightline::media::codec::vpx::{Decoder, Encoder, Force, Rate};
+use sightline::media::encoded::VideoCodec;
 use sightline::media::frame::{FramePool, VideoFrame};
 use sightline::media::marker;
 use sightline::media::source::pattern::paint;
@@ -37,7 +39,7 @@ fn main() {
         let resolution = Resolution::new(width, height);
         let rate = Rate { bitrate: Bitrate::from_kbps(kbps), fps: 30.0 };
         let film = film(resolution);
-        let mut encoder = Encoder::new(resolution, rate, 1).expect("libvpx opens an encoder");
+        let mut encoder = Encoder::new(Tuning::CAMERA, resolution, rate, 1).expect("libvpx opens an encoder");
         let mut encoded = Vec::new();
         measure::measure(&format!("encode {resolution} at {kbps} kbit/s"), 120, |round| {
             let picture = encoder.encode(&film[round as usize % film.len()], Force::Nothing);
@@ -46,7 +48,7 @@ fn main() {
         let bits: usize = encoded.iter().map(|picture| picture.payload.len() * 8).sum();
         let (keys, first) = (encoded.iter().filter(|p| p.keyframe).count(), encoded[0].payload.len());
         println!("    {} kbit/s, {keys} key frame of {first} bytes", bits * 30 / 125 / 1_000);
-        let mut decoder = Decoder::new().expect("libvpx opens a decoder");
+        let mut decoder = Decoder::new(VideoCodec::Vp8).expect("libvpx opens a decoder");
         let mut frames = encoded.iter().cycle();
         measure::measure(&format!("decode {resolution} into a pooled picture"), 115, |_| {
             let frame = frames.next().expect("the list repeats");
@@ -56,7 +58,7 @@ fn main() {
     let mut kept = None;
     measure::measure("open and warm an encoder for 1280x720", 20, |_| {
         let rate = Rate { bitrate: Bitrate::from_kbps(1_000), fps: 30.0 };
-        let mut encoder = Encoder::new(Resolution::HD, rate, 1).expect("libvpx opens an encoder");
+        let mut encoder = Encoder::new(Tuning::CAMERA, Resolution::HD, rate, 1).expect("libvpx opens an encoder");
         encoder.warm_up(&pool, clock::now()).expect("a grey picture is encoded");
         kept = Some(encoder);
     });

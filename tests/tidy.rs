@@ -35,8 +35,8 @@ const BORDERS: &[Border] = &[
     },
     Border {
         crosses: |code| words(code).any(|word| word == "unsafe"),
-        inside: &["src/media/codec/vp8.rs", "src/ui/texture.rs"],
-        why: "is unsafe outside src/media/codec/vp8.rs (libvpx) and src/ui/texture.rs (OpenGL)",
+        inside: &["src/media/codec/vpx.rs", "src/ui/texture.rs"],
+        why: "is unsafe outside src/media/codec/vpx.rs (libvpx) and src/ui/texture.rs (OpenGL)",
     },
     Border {
         crosses: |code| code.contains("#[ignore"),

@@ -13,7 +13,7 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::codec::vp8::MAX_PIXELS;
+use super::codec::frame_head::MAX_PIXELS;
 use super::frame::{FramePool, Planes};
 use crate::units::Resolution;
 

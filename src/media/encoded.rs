@@ -15,13 +15,47 @@ pub enum TrackKind {
     Audio,
     /// The camera.
     Video,
+    /// The shared screen.
+    Screen,
+}
+
+/// What an [`EncodedFrame`] is encoded with. A codec belongs to a track: a shared screen may be VP9
+/// while the camera beside it is VP8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// RFC 6716.
+    Opus,
+    /// RFC 6386.
+    Vp8,
+    /// The bitstream of libvpx, profile 0 (RTP: RFC 9628).
+    Vp9,
+}
+
+/// The codecs of pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum VideoCodec {
+    /// RFC 6386.
+    Vp8,
+    /// The bitstream of libvpx, profile 0 (RTP: RFC 9628).
+    Vp9,
+}
+
+impl From<VideoCodec> for Codec {
+    fn from(codec: VideoCodec) -> Self {
+        match codec {
+            VideoCodec::Vp8 => Codec::Vp8,
+            VideoCodec::Vp9 => Codec::Vp9,
+        }
+    }
 }
 
 /// One encoded picture or one packet of sound. Cheap to clone: the payload is shared.
 #[derive(Clone, Debug)]
 pub struct EncodedFrame {
-    /// Microphone or camera.
+    /// Microphone, camera or screen.
     pub kind: TrackKind,
+    /// What the payload is encoded with.
+    pub codec: Codec,
     /// When it is to be shown, on the track's RTP clock.
     pub time: MediaTime,
     /// When it was captured (monotonic clock); sender reports map `time` to wall-clock time by it.
@@ -30,6 +64,6 @@ pub struct EncodedFrame {
     pub keyframe: bool,
     /// Size of the picture; `None` for sound.
     pub resolution: Option<Resolution>,
-    /// The codec's bitstream: one VP8 frame (RFC 6386) or one Opus packet (RFC 6716).
+    /// The codec's bitstream: one picture of VP8 or VP9, or one Opus packet.
     pub payload: Bytes,
 }

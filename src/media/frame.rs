@@ -22,6 +22,11 @@ impl VideoFrame {
         Self { planes: Arc::new(planes), captured_at }
     }
 
+    /// The same picture, seen again at another time.
+    pub fn seen_at(self, captured_at: Instant) -> Self {
+        Self { captured_at, ..self }
+    }
+
     /// Width and height of the luma plane.
     pub fn resolution(&self) -> Resolution {
         self.planes.resolution

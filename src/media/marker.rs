@@ -109,7 +109,9 @@ fn mean(frame: &VideoFrame, index: usize) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::codec::vp8::{Decoder, Encoder, Force, Rate};
+    use crate::media::codec::tuning::Tuning;
+    use crate::media::codec::vpx::{Decoder, Encoder, Force, Rate};
+    use crate::media::encoded::VideoCodec;
     use crate::media::frame::FramePool;
     use crate::media::source::pattern::paint;
     use crate::units::Bitrate;
@@ -148,8 +150,8 @@ mod tests {
         for (width, height) in SIZES {
             let resolution = Resolution::new(width, height);
             let bitrate = Bitrate::from_bps((resolution.pixels() / 4).max(40_000));
-            let mut encoder = Encoder::new(resolution, Rate { bitrate, fps: 30.0 }, 1).unwrap();
-            let mut decoder = Decoder::new().unwrap();
+            let mut encoder = Encoder::new(Tuning::CAMERA, resolution, Rate { bitrate, fps: 30.0 }, 1).unwrap();
+            let mut decoder = Decoder::new(VideoCodec::Vp8).unwrap();
             let pool = FramePool::new();
             let mut seen = 0;
             for number in (1000..).step_by(77).take(12) {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::media::codec::opus::{DEFAULT_BITRATE, OpusEncoder, OpusError, PACKET_SAMPLES};
-use crate::media::encoded::{EncodedFrame, TrackKind};
+use crate::media::encoded::{Codec, EncodedFrame, TrackKind};
 use crate::media::frame::{AudioBlock, BLOCK_SAMPLES, SAMPLE_RATE};
 use crate::media::process::{FarEnd, ProcessingConfig, Processor};
 use crate::media::stats::AudioSendStats;
@@ -300,6 +300,7 @@ impl Pipeline {
                 self.sent += 1;
                 (self.out)(EncodedFrame {
                     kind: TrackKind::Audio,
+                    codec: Codec::Opus,
                     time: MediaTime { ticks, clock_rate: MediaTime::AUDIO_CLOCK },
                     captured_at,
                     keyframe: true,

@@ -1,13 +1,19 @@
-//! One encode loop for the camera, whatever the number of receivers: slot → scale → VP8 → sink.
+//! One encode loop for a camera or a screen, whatever the number of receivers: slot → scale → encoder
+//! → sink.
 //!
-//! It does not know who receives, nor where its bitrate comes from.
+//! A camera's pictures are encoded as they come. A screen's are encoded when they change, then a few
+//! times more so that what stands still becomes sharp, and then not at all. It does not know who
+//! receives, nor where its bitrate comes from.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::adaptation::screen::{self, ScreenPace};
 use super::adaptation::{Adaptation, most_fps};
-use super::codec::vp8::{EncodedPicture, Encoder, Force, Rate, Vp8Error};
+use super::codec::frame_head::MAX_PIXELS;
+use super::codec::tuning::{Content, Tuning};
+use super::codec::vpx::{EncodedPicture, Encoder, Force, Rate, VpxError};
 use super::encoded::{EncodedFrame, TrackKind};
 use super::frame::{FramePool, VideoFrame};
 use super::latest::{Empty, Latest};
@@ -17,6 +23,9 @@ use super::worker::Worker;
 use super::{EncoderTarget, FrameSink};
 use crate::clock;
 use crate::units::{Bitrate, MediaTime, Resolution};
+
+/// Pictures over [`MAX_PIXELS`] are made smaller than this.
+const LARGEST: Resolution = Resolution::new(4096, 2304);
 
 /// Until somebody says otherwise: what a call begins with.
 const FIRST_TARGET: EncoderTarget =
@@ -32,7 +41,7 @@ const STILL_NEW: Duration = Duration::from_millis(500);
 /// How long the slot may stay empty before the thread looks whether it is to stop.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// The camera's encoder on a thread of its own. It starts held: the encoder is set up and warmed by
+/// The encoder of a camera or a screen on a thread of its own. It starts held: the encoder is set up and warmed by
 /// the first pictures, but nothing goes out before [`VideoSend::resume`].
 #[derive(Debug)]
 pub struct VideoSend {
@@ -59,14 +68,24 @@ struct Counters {
 
 #[derive(Clone, Debug)]
 struct Control {
+    tuning: Tuning,
     target: EncoderTarget,
     gate: Gate,
     keyframe: bool,
     /// The gate was opened since the thread last looked.
     resumed: bool,
     stop: bool,
-    /// The newest picture while held, so that resuming need not wait for the next.
+    /// The newest picture while held, so that resuming need not wait for the next; a screen's at
+    /// any time, since it may be long until the next.
     newest: Option<VideoFrame>,
+}
+
+/// What the owner wants, read once a turn.
+#[derive(Clone, Copy, Debug)]
+struct Order {
+    tuning: Tuning,
+    target: EncoderTarget,
+    gate: Gate,
 }
 
 /// Whether pictures are encoded.
@@ -84,8 +103,23 @@ impl VideoSend {
     /// Starts the thread `enc-cam`, which takes pictures from `slot` and hands encoded ones to
     /// `out` until the slot is closed or this is dropped.
     pub fn spawn(slot: Arc<Latest<VideoFrame>>, out: FrameSink) -> io::Result<Self> {
+        Self::start("enc-cam", Tuning::CAMERA, slot, out)
+    }
+
+    /// As [`VideoSend::spawn`], for a screen: the thread `enc-screen`.
+    pub fn spawn_screen(slot: Arc<Latest<VideoFrame>>, out: FrameSink, tuning: Tuning) -> io::Result<Self> {
+        Self::start("enc-screen", tuning, slot, out)
+    }
+
+    fn start(
+        thread: &str,
+        tuning: Tuning,
+        slot: Arc<Latest<VideoFrame>>,
+        out: FrameSink,
+    ) -> io::Result<Self> {
         let start = random_start()?;
         let control = Control {
+            tuning,
             target: FIRST_TARGET,
             gate: Gate::Held,
             keyframe: false,
@@ -97,7 +131,7 @@ impl VideoSend {
         let counters = Counters { stats, ..Counters::default() };
         let shared = Arc::new(Shared { control: Mutex::new(control), counters: Mutex::new(counters) });
         let (input, state) = (slot.clone(), shared.clone());
-        let thread = Worker::spawn("enc-cam", move || EncodeLoop::new(state, out, start).run(&input))?;
+        let thread = Worker::spawn(thread, move || EncodeLoop::new(state, out, start).run(&input))?;
         Ok(Self { shared, slot, _thread: thread })
     }
 
@@ -106,9 +140,34 @@ impl VideoSend {
         lock(&self.shared.control).target = target;
     }
 
-    /// The next picture is to be a key frame. Requests within 300 ms of a key frame wait.
+    /// Another codec, or another idea of what gives way. Takes effect with a key frame.
+    pub fn set_tuning(&self, tuning: Tuning) {
+        let mut control = lock(&self.shared.control);
+        if control.tuning != tuning {
+            control.tuning = tuning;
+            control.keyframe = true;
+            self.wake(control);
+        }
+    }
+
+    /// The next picture is to be a key frame; a screen's comes at once, even if nothing changes on
+    /// it. Requests within 300 ms of a key frame wait.
     pub fn request_keyframe(&self) {
-        lock(&self.shared.control).keyframe = true;
+        let mut control = lock(&self.shared.control);
+        control.keyframe = true;
+        self.wake(control);
+    }
+
+    /// A screen may have nothing new for minutes: its newest picture wakes the thread.
+    fn wake(&self, control: MutexGuard<'_, Control>) {
+        if control.tuning.content == Content::Camera {
+            return;
+        }
+        let newest = control.newest.clone();
+        drop(control);
+        if let Some(frame) = newest {
+            self.slot.put_if_empty(frame);
+        }
     }
 
     /// Stops sending, for a camera that is switched off or a call that is not up yet.
@@ -125,6 +184,9 @@ impl VideoSend {
         }
         control.gate = Gate::Open;
         control.resumed = true;
+        if control.tuning.content != Content::Camera {
+            return self.wake(control);
+        }
         let newest = control.newest.take();
         drop(control);
         // One from before the camera was switched off is not what is seen now.
@@ -220,10 +282,13 @@ struct EncodeLoop {
     adaptation: Option<Adaptation>,
     time: TimeLine,
     gate: FpsGate,
+    /// A screen's newest picture, and when it is encoded.
+    newest: Option<VideoFrame>,
+    pace: ScreenPace,
     last_keyframe: Option<Instant>,
     keyframe_owed: bool,
     /// The last failure told, so that a failure in every picture is told once.
-    told: Option<Vp8Error>,
+    told: Option<VpxError>,
 }
 
 impl EncodeLoop {
@@ -236,6 +301,8 @@ impl EncodeLoop {
             adaptation: None,
             time: TimeLine::new(start),
             gate: FpsGate::default(),
+            newest: None,
+            pace: ScreenPace::default(),
             last_keyframe: None,
             keyframe_owed: true,
             told: None,
@@ -243,89 +310,168 @@ impl EncodeLoop {
     }
 
     fn run(mut self, slot: &Latest<VideoFrame>) {
+        let mut order = None;
         loop {
-            let taken = slot.take(PATIENCE);
-            let control = {
-                let mut control = lock(&self.shared.control);
-                if control.stop {
-                    return;
+            let taken = slot.take(self.patience(order));
+            let now = self.obey(&taken);
+            let Some(Order { tuning, target, gate }) = now else { return };
+            order = now;
+            match (taken, tuning.content) {
+                (Ok(frame), Content::Camera) => self.on_frame(frame, tuning, target, gate),
+                (Ok(frame), Content::Text | Content::Motion) => {
+                    self.on_screen(Some(frame), tuning, target, gate);
                 }
-                match (&taken, control.gate) {
-                    (Ok(frame), Gate::Held) => control.newest = Some(frame.clone()),
-                    // A picture kept would only keep its buffer from the pool.
-                    (_, Gate::Open) => control.newest = None,
-                    (Err(_), Gate::Held) => {}
+                (Err(Empty::TimedOut), Content::Camera) => {}
+                (Err(Empty::TimedOut), Content::Text | Content::Motion) => {
+                    self.on_screen(None, tuning, target, gate);
                 }
-                let (target, gate) = (control.target, control.gate);
-                self.keyframe_owed |= std::mem::take(&mut control.keyframe);
-                if std::mem::take(&mut control.resumed) {
-                    self.keyframe_owed = true;
-                    self.last_keyframe = None;
-                }
-                (target, gate)
-            };
-            match taken {
-                Ok(frame) => self.on_frame(frame, control.0, control.1),
-                Err(Empty::TimedOut) => {}
-                Err(Empty::Closed) => return,
+                (Err(Empty::Closed), _) => return,
             }
         }
     }
 
-    fn on_frame(&mut self, frame: VideoFrame, target: EncoderTarget, gate: Gate) {
-        let max_fps = target.max_fps.min(most_fps(target.bitrate));
-        let fps = {
-            let mut counters = lock(&self.shared.counters);
-            counters.source_rate.count(frame.captured_at);
-            counters.stats.source_frames += 1;
-            counters.stats.source_resolution = Some(frame.resolution());
-            counters.stats.target_bitrate = target.bitrate;
-            counters.stats.active = gate == Gate::Open;
-            // Too few pictures for a measurement count as the full rate.
-            match counters.source_rate.fps(frame.captured_at) {
-                measured if measured < 1.0 => max_fps,
-                measured => measured.min(max_fps),
+    /// What the owner wants now; `None`: an end.
+    fn obey(&mut self, taken: &Result<VideoFrame, Empty>) -> Option<Order> {
+        let mut control = lock(&self.shared.control);
+        if control.stop {
+            return None;
+        }
+        match (taken, control.gate) {
+            (Ok(frame), Gate::Held) => control.newest = Some(frame.clone()),
+            (Ok(frame), Gate::Open) if control.tuning.content != Content::Camera => {
+                control.newest = Some(frame.clone());
             }
-        };
-        if gate == Gate::Open && !self.gate.passes(frame.captured_at, max_fps) {
+            // A picture kept would only keep its buffer from the pool.
+            (_, Gate::Open) if control.tuning.content == Content::Camera => control.newest = None,
+            _ => {}
+        }
+        self.keyframe_owed |= std::mem::take(&mut control.keyframe);
+        if std::mem::take(&mut control.resumed) {
+            self.keyframe_owed = true;
+            self.last_keyframe = None;
+        }
+        Some(Order { tuning: control.tuning, target: control.target, gate: control.gate })
+    }
+
+    /// How long to wait for a picture. A screen's newest may be due again before the next comes.
+    fn patience(&self, order: Option<Order>) -> Duration {
+        let open = order.is_some_and(|order| order.gate == Gate::Open);
+        let now = clock::now();
+        match self.due(now) {
+            Some(due) if open => due.saturating_duration_since(now).min(PATIENCE),
+            _ => PATIENCE,
+        }
+    }
+
+    /// When a screen's newest picture is to be encoded.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        self.newest.as_ref()?;
+        let keyframe = self
+            .keyframe_owed
+            .then(|| self.last_keyframe.map_or(now, |last| (last + KEYFRAME_SPACING).max(now)));
+        self.pace.due(now, keyframe)
+    }
+
+    /// A screen's turn: a new picture, or none when the newest one may be due again.
+    fn on_screen(&mut self, frame: Option<VideoFrame>, tuning: Tuning, target: EncoderTarget, gate: Gate) {
+        let max_fps = target.max_fps.min(screen::most_fps(tuning.content));
+        if let Some(frame) = frame {
+            let known = self.newest.as_ref().is_some_and(|newest| newest.is_same_picture(&frame));
+            if !known {
+                self.count_source(&frame, target, gate);
+                self.pace.on_picture();
+            }
+            self.newest = Some(frame);
+        }
+        let now = clock::now();
+        let Some(frame) = self.newest.clone() else { return };
+        if gate == Gate::Held {
+            let result = self.encode(frame, tuning, target, max_fps, gate);
+            return self.tell(result.err());
+        }
+        if self.due(now).is_none_or(|due| due > now) {
             return;
         }
-        if let Err(error) = self.encode(frame, target, fps, gate)
+        let size = frame.resolution();
+        // A repeated picture shows what is there now.
+        let seen_at = if self.pace.is_fresh() { frame.captured_at } else { now };
+        let frame = frame.seen_at(seen_at);
+        let result = self.encode(frame, tuning, target, max_fps, gate);
+        self.pace.on_encoded(result.as_ref().ok().copied().flatten(), size, max_fps, now);
+        self.tell(result.err());
+    }
+
+    fn tell(&mut self, error: Option<VpxError>) {
+        if let Some(error) = error
             && self.told.as_ref() != Some(&error)
         {
-            tracing::error!(%error, "the camera's picture cannot be encoded");
+            tracing::error!(%error, "a picture cannot be encoded");
             self.encoder = None;
             self.told = Some(error);
         }
     }
 
+    /// Counts a picture of the source; the pictures a second that it gives.
+    fn count_source(&self, frame: &VideoFrame, target: EncoderTarget, gate: Gate) -> f64 {
+        let mut counters = lock(&self.shared.counters);
+        counters.source_rate.count(frame.captured_at);
+        counters.stats.source_frames += 1;
+        counters.stats.source_resolution = Some(frame.resolution());
+        counters.stats.target_bitrate = target.bitrate;
+        counters.stats.active = gate == Gate::Open;
+        counters.source_rate.fps(frame.captured_at)
+    }
+
+    fn on_frame(&mut self, frame: VideoFrame, tuning: Tuning, target: EncoderTarget, gate: Gate) {
+        let max_fps = target.max_fps.min(most_fps(target.bitrate));
+        // Too few pictures for a measurement count as the full rate.
+        let fps = match self.count_source(&frame, target, gate) {
+            measured if measured < 1.0 => max_fps,
+            measured => measured.min(max_fps),
+        };
+        if gate == Gate::Open && !self.gate.passes(frame.captured_at, max_fps) {
+            return;
+        }
+        let result = self.encode(frame, tuning, target, fps, gate);
+        self.tell(result.err());
+    }
+
+    /// Encodes one picture and hands it on. The bytes it took; `None`: it was left out, or nothing is
+    /// sent.
     fn encode(
         &mut self,
         frame: VideoFrame,
+        tuning: Tuning,
         target: EncoderTarget,
         fps: f64,
         gate: Gate,
-    ) -> Result<(), Vp8Error> {
+    ) -> Result<Option<usize>, VpxError> {
         let now = clock::now();
         let source = frame.resolution();
-        let adaptation = self
-            .adaptation
-            .get_or_insert_with(|| Adaptation::new(source, target.max_resolution, target.bitrate));
-        adaptation.set_source(source, target.max_resolution);
-        adaptation.set_bitrate(target.bitrate, now);
+        let (max, carried) = match tuning.content {
+            Content::Camera | Content::Motion => (target.max_resolution, target.bitrate),
+            // Text keeps its size whatever the bitrate.
+            Content::Text => (target.max_resolution, Bitrate::from_bps(u64::MAX)),
+        };
+        let max = if max.pixels() > MAX_PIXELS { LARGEST } else { max };
+        let adaptation = self.adaptation.get_or_insert_with(|| Adaptation::new(source, max, carried));
+        adaptation.set_source(source, max);
+        adaptation.set_bitrate(carried, now);
         let (resolution, reason) = adaptation.decide(now);
         let (durations, changes) = adaptation.limitations();
         let rate = Rate { bitrate: target.bitrate, fps };
         let encoder = match &mut self.encoder {
-            Some(encoder) => encoder,
+            Some(encoder) if encoder.tuning() == tuning => encoder,
             none => {
-                let mut encoder = Encoder::new(resolution, rate, cores())?;
+                let mut encoder = Encoder::new(tuning, resolution, rate, cores())?;
+                self.keyframe_owed = true;
+                self.last_keyframe = None;
                 encoder.warm_up(&self.pool, now)?;
                 none.insert(encoder)
             }
         };
         if gate == Gate::Held {
-            return Ok(());
+            return Ok(None);
         }
         let resized = encoder.resolution() != resolution;
         encoder.set_resolution(resolution)?;
@@ -342,13 +488,14 @@ impl EncodeLoop {
         let force = if resized || (self.keyframe_owed && spaced) { Force::Keyframe } else { Force::Nothing };
         let picture = encoder.encode(&frame, force)?;
         let took = clock::now().saturating_duration_since(started);
-        // Only measurements of the steady state say anything about the processor.
-        if !resized {
+        // Only measurements of the steady state say anything about the processor; a text's pictures
+        // just come less often.
+        if !resized && tuning.content != Content::Text {
             adaptation.on_encoded(took, Duration::from_secs_f64(1.0 / rate.fps.max(1.0)), now);
         }
         let Some(picture) = picture else {
             lock(&self.shared.counters).stats.frames_dropped += 1;
-            return Ok(());
+            return Ok(None);
         };
         self.told = None;
         if picture.keyframe {
@@ -365,16 +512,18 @@ impl EncodeLoop {
         stats.total_encode_time += took;
         count(&mut counters, &picture);
         drop(counters);
+        let bytes = picture.payload.len();
         let time = self.time.at(captured_at);
         (self.out)(EncodedFrame {
-            kind: TrackKind::Video,
+            kind: if tuning.content == Content::Camera { TrackKind::Video } else { TrackKind::Screen },
+            codec: tuning.codec.into(),
             time,
             captured_at,
             keyframe: picture.keyframe,
             resolution: Some(resolution),
             payload: picture.payload,
         });
-        Ok(())
+        Ok(Some(bytes))
     }
 }
 
@@ -396,7 +545,8 @@ fn cores() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::codec::vp8::Decoder;
+    use crate::media::codec::vpx::Decoder;
+    use crate::media::encoded::VideoCodec;
     use crate::media::marker;
     use crate::media::source::pattern::paint;
     use std::sync::mpsc::{Receiver, sync_channel};
@@ -454,7 +604,7 @@ mod tests {
         rig.send.resume();
         let frame = rig.next();
         assert!(frame.keyframe);
-        let decoded = Decoder::new().unwrap().decode(&frame.payload, &rig.pool).unwrap().unwrap();
+        let decoded = Decoder::new(VideoCodec::Vp8).unwrap().decode(&frame.payload, &rig.pool).unwrap().unwrap();
         assert_eq!(marker::read(&VideoFrame::new(decoded.planes, rig.start)), Some(30));
     }
 

@@ -25,7 +25,7 @@ const REPORTS: usize = 16;
 const fn clock_rate(kind: TrackKind) -> u32 {
     match kind {
         TrackKind::Audio => MediaTime::AUDIO_CLOCK,
-        TrackKind::Video => MediaTime::VIDEO_CLOCK,
+        TrackKind::Video | TrackKind::Screen => MediaTime::VIDEO_CLOCK,
     }
 }
 

@@ -291,6 +291,7 @@ impl PacketSinks {
         let sink = match packet.kind {
             TrackKind::Audio => &self.audio,
             TrackKind::Video => &self.video,
+            TrackKind::Screen => return,
         };
         if sink.try_send(packet).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::media::encoded::{EncodedFrame, TrackKind};
+use crate::media::encoded::{Codec, EncodedFrame, TrackKind};
 use crate::units::MediaTime;
 
 /// Largest RTP payload in bytes. With RTP header and extensions (20), SRTP tag (16), UDP and IPv6
@@ -57,9 +57,10 @@ impl Packetizer {
         if frame.payload.is_empty() {
             return None;
         }
-        let payloads = match frame.kind {
-            TrackKind::Audio => vec![frame.payload],
-            TrackKind::Video => {
+        let payloads = match frame.codec {
+            Codec::Opus => vec![frame.payload],
+            Codec::Vp9 => return None,
+            Codec::Vp8 => {
                 let id = self.picture_id;
                 self.picture_id = (id + 1) & 0x7fff;
                 vp8_payloads(id, &frame.payload)
@@ -104,6 +105,7 @@ mod tests {
     fn frame(kind: TrackKind, payload: Vec<u8>) -> EncodedFrame {
         EncodedFrame {
             kind,
+            codec: if kind == TrackKind::Audio { Codec::Opus } else { Codec::Vp8 },
             time: MediaTime { ticks: 90_000, clock_rate: MediaTime::VIDEO_CLOCK },
             captured_at: crate::clock::now(),
             keyframe: true,

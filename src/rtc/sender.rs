@@ -57,7 +57,7 @@ impl FrameQueue {
 
     /// Hands one frame over without waiting. One thread a track calls it.
     pub fn put(&self, frame: &Arc<Packets>) {
-        let video = frame.kind == TrackKind::Video;
+        let video = frame.kind != TrackKind::Audio;
         if video && self.state.skipping.load(Ordering::Relaxed) && !frame.keyframe {
             self.state.dropped.fetch_add(1, Ordering::Relaxed);
             return;
@@ -150,7 +150,7 @@ impl Outbound {
     /// Whether a frame may leave now.
     pub fn admits(&mut self, frame: &Packets) -> bool {
         match (self.gate, frame.kind) {
-            (Gate::Closed, TrackKind::Audio | TrackKind::Video) => false,
+            (Gate::Closed, TrackKind::Audio | TrackKind::Video) | (_, TrackKind::Screen) => false,
             (Gate::AwaitKeyframe | Gate::Open, TrackKind::Audio) | (Gate::Open, TrackKind::Video) => true,
             (Gate::AwaitKeyframe, TrackKind::Video) => {
                 if frame.keyframe {
@@ -167,6 +167,7 @@ impl Outbound {
         let track = match frame.kind {
             TrackKind::Audio => &mut self.audio,
             TrackKind::Video => &mut self.video,
+            TrackKind::Screen => return None,
         };
         let sequence = track.sequence;
         track.sequence = sequence.wrapping_add(1);

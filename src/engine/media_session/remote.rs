@@ -28,6 +28,7 @@ impl MediaSession {
         match kind {
             TrackKind::Video => self.add_video(peer, packets),
             TrackKind::Audio => self.add_audio(peer, packets),
+            TrackKind::Screen => {}
         }
     }
 

@@ -1,4 +1,6 @@
 //! Codecs: thin, safe, and without any idea of threads, channels or clocks.
 
+pub mod frame_head;
 pub mod opus;
-pub mod vp8;
+pub mod tuning;
+pub mod vpx;

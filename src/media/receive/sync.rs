@@ -69,6 +69,8 @@ impl LipSync {
         match report.kind {
             TrackKind::Audio => self.audio = Some(report),
             TrackKind::Video => self.video = Some(report),
+            // A screen has no lips.
+            TrackKind::Screen => {}
         }
     }
 

@@ -16,7 +16,8 @@ use super::frame_gaps::FrameGaps;
 use super::video_assembler::{AssembledFrame, FrameAssembler};
 use crate::clock;
 use crate::media::RemotePacket;
-use crate::media::codec::vp8::Decoder;
+use crate::media::codec::vpx::Decoder;
+use crate::media::encoded::VideoCodec;
 use crate::media::frame::{FramePool, VideoFrame};
 use crate::media::rate::FrameRate;
 use crate::media::stats::VideoReceiveStats;
@@ -84,7 +85,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl VideoReceive {
     /// Starts the thread `dec-NAME`, which runs until `packets` is closed or this is dropped.
     pub fn spawn(name: &str, packets: Receiver<RemotePacket>, hooks: VideoHooks) -> io::Result<Self> {
-        let decoder = Decoder::new().map_err(io::Error::other)?;
+        let decoder = Decoder::new(VideoCodec::Vp8).map_err(io::Error::other)?;
         // Only the timer: the thread sleeps until a packet comes or a wait is over.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let shared = Arc::new(Shared {
@@ -297,7 +298,8 @@ impl DecodeLoop {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::codec::vp8::{Encoder, Force, Rate};
+    use crate::media::codec::tuning::Tuning;
+    use crate::media::codec::vpx::{Encoder, Force, Rate};
     use crate::media::encoded::TrackKind;
     use crate::media::marker;
     use crate::media::source::pattern::paint;
@@ -329,7 +331,7 @@ mod tests {
             };
             let receive = VideoReceive::spawn("Zoë\0", queue, hooks).unwrap();
             let rate = Rate { bitrate: Bitrate::from_kbps(500), fps: 30.0 };
-            let encoder = Encoder::new(Resolution::new(320, 180), rate, 1).unwrap();
+            let encoder = Encoder::new(Tuning::CAMERA, Resolution::new(320, 180), rate, 1).unwrap();
             Self { encoder, pool: FramePool::new(), packets, sequence: 7, receive, pictures, keyframes }
         }
 

@@ -16,7 +16,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::video_descriptor::Descriptor;
 use crate::media::RemotePacket;
-use crate::media::codec::vp8::FrameHead;
+use crate::media::codec::frame_head::FrameHead;
+use crate::media::encoded::VideoCodec;
 use crate::media::stats::VideoReceiveStats;
 
 /// Packets kept while a hole is waited for: over a second of 4 Mbit/s. When full, the chain is
@@ -363,7 +364,7 @@ impl FrameAssembler {
         let parts: Vec<Bytes> = frame.into_values().filter_map(|packet| Some(packet.content?.data)).collect();
         let packets = parts.len();
         let data = join(parts);
-        let keyframe = matches!(FrameHead::parse(&data), Ok(FrameHead::Key(_)));
+        let keyframe = matches!(FrameHead::parse(VideoCodec::Vp8, &data), Ok(FrameHead::Key(_)));
         if keyframe {
             self.asked_at = None;
         }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::pace::Pace;
-use crate::media::codec::vp8::MAX_PIXELS;
+use crate::media::codec::frame_head::MAX_PIXELS;
 use crate::media::frame::{FramePool, Planes, VideoFrame};
 use crate::media::{DeviceError, VideoSource};
 use crate::units::Resolution;

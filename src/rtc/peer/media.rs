@@ -44,6 +44,7 @@ impl Peer {
         let packets = match kind {
             TrackKind::Audio => self.audio.take(),
             TrackKind::Video => self.video.take(),
+            TrackKind::Screen => None,
         };
         if let Some(packets) = packets {
             self.outlet.tell_of(|peer| TransportEvent::TrackAdded { peer, kind, packets }).await;
@@ -61,7 +62,7 @@ impl Peer {
         let now = clock::now();
         let priority = match frame.kind {
             TrackKind::Audio => Priority::Audio,
-            TrackKind::Video => Priority::Video,
+            TrackKind::Video | TrackKind::Screen => Priority::Video,
         };
         let mut fits = frame.kind == TrackKind::Audio || self.pacer.backlog() <= LONGEST_QUEUE;
         for (index, payload) in frame.payloads.iter().enumerate() {
@@ -71,7 +72,7 @@ impl Peer {
                     .enqueue(now, priority, payload.len() + OVERHEAD, (frame.clone(), index))
                     .is_ok();
         }
-        if !fits && frame.kind == TrackKind::Video {
+        if !fits && frame.kind != TrackKind::Audio {
             self.late += 1;
             self.pacer.clear_video();
             self.outbound.skip_to_keyframe();

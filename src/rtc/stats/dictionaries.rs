@@ -26,7 +26,7 @@ impl From<TrackKind> for Kind {
     fn from(kind: TrackKind) -> Self {
         match kind {
             TrackKind::Audio => Kind::Audio,
-            TrackKind::Video => Kind::Video,
+            TrackKind::Video | TrackKind::Screen => Kind::Video,
         }
     }
 }

@@ -224,7 +224,7 @@ impl Report {
         stream.retransmitted_packets_sent = Some(sent.retransmitted_packets);
         stream.retransmitted_bytes_sent = Some(sent.retransmitted_bytes);
         stream.nack_count = Some(sent.requests.nack);
-        if sent.kind == TrackKind::Video {
+        if sent.kind != TrackKind::Audio {
             stream.pli_count = Some(sent.requests.pli);
             stream.fir_count = Some(sent.requests.fir);
         }
@@ -266,7 +266,7 @@ impl Report {
         stream.last_packet_received_timestamp =
             reception.last_at().map(|at| timestamp - millis(now.saturating_duration_since(at)));
         stream.nack_count = Some(received.requests.nack);
-        if received.kind == TrackKind::Video {
+        if received.kind != TrackKind::Audio {
             stream.pli_count = Some(received.requests.pli);
             stream.fir_count = Some(received.requests.fir);
         }

@@ -20,7 +20,7 @@ use super::mesh::{Mesh, Options};
 use super::webrtc::CrateEngine;
 use super::*;
 use crate::clock;
-use crate::media::encoded::{EncodedFrame, TrackKind};
+use crate::media::encoded::{Codec, EncodedFrame, TrackKind};
 use crate::units::MediaTime;
 
 /// Nothing on loopback takes this long; a test that waits for it has failed.
@@ -227,6 +227,7 @@ impl Call {
 fn picture(n: u64, keyframe: bool, size: usize) -> EncodedFrame {
     EncodedFrame {
         kind: TrackKind::Video,
+        codec: Codec::Vp8,
         time: MediaTime { ticks: 3_000 * n, clock_rate: MediaTime::VIDEO_CLOCK },
         captured_at: clock::now(),
         keyframe,
@@ -238,6 +239,7 @@ fn picture(n: u64, keyframe: bool, size: usize) -> EncodedFrame {
 fn sound(n: u64) -> EncodedFrame {
     EncodedFrame {
         kind: TrackKind::Audio,
+        codec: Codec::Opus,
         time: MediaTime { ticks: 960 * n, clock_rate: MediaTime::AUDIO_CLOCK },
         captured_at: clock::now(),
         keyframe: true,

@@ -102,7 +102,7 @@ pub fn registry(parts: Parts) -> Registry {
         events: parts.events.clone(),
         learned: parts.learned,
         kinds: HashMap::new(),
-        started: [false; 2],
+        started: [false; 3],
         queue: Queues::default(),
     };
     let target = Targets { estimator, events: parts.events, told: None };
@@ -360,7 +360,7 @@ struct Delivery {
     events: EventSender,
     learned: Arc<Learned>,
     kinds: HashMap<u32, TrackKind>,
-    started: [bool; 2],
+    started: [bool; 3],
     queue: Queues,
 }
 
@@ -381,6 +381,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Delivery {
         let started = match kind {
             TrackKind::Audio => &mut self.started[0],
             TrackKind::Video => &mut self.started[1],
+            TrackKind::Screen => &mut self.started[2],
         };
         if !std::mem::replace(started, true) {
             self.events.send(Event::TrackStarted(kind));

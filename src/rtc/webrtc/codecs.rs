@@ -18,7 +18,7 @@ pub const OPUS: u8 = 111;
 pub fn name(kind: TrackKind) -> &'static str {
     match kind {
         TrackKind::Audio => "opus",
-        TrackKind::Video => "VP8",
+        TrackKind::Video | TrackKind::Screen => "VP8",
     }
 }
 
@@ -37,7 +37,7 @@ pub fn kind_of(mime_type: &str) -> Option<TrackKind> {
 pub fn crate_kind(kind: TrackKind) -> RtpCodecKind {
     match kind {
         TrackKind::Audio => RtpCodecKind::Audio,
-        TrackKind::Video => RtpCodecKind::Video,
+        TrackKind::Video | TrackKind::Screen => RtpCodecKind::Video,
     }
 }
 
@@ -53,7 +53,7 @@ pub fn codec(kind: TrackKind) -> RTCRtpCodec {
             rtcp_feedback: vec![feedback("transport-cc", "")],
         },
         // No RTX: the crate asks for recovered packets again and again. NACK resends in band.
-        TrackKind::Video => RTCRtpCodec {
+        TrackKind::Video | TrackKind::Screen => RTCRtpCodec {
             mime_type: MIME_TYPE_VP8.into(),
             clock_rate: MediaTime::VIDEO_CLOCK,
             channels: 0,

@@ -127,6 +127,7 @@ impl LocalTrack {
         let name = match kind {
             TrackKind::Audio => "audio",
             TrackKind::Video => "video",
+            TrackKind::Screen => "screen",
         };
         let encoding = RTCRtpEncodingParameters {
             rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() },
@@ -225,6 +226,7 @@ impl CrateConnection {
         match kind {
             TrackKind::Audio => Some(&self.audio),
             TrackKind::Video => self.video.as_ref(),
+            TrackKind::Screen => None,
         }
     }
 
@@ -404,7 +406,7 @@ impl Connection for CrateConnection {
             marker: packet.marker,
             payload_type: match packet.kind {
                 TrackKind::Audio => settled.audio,
-                TrackKind::Video => settled.video,
+                TrackKind::Video | TrackKind::Screen => settled.video,
             },
             sequence_number: packet.sequence,
             timestamp: packet.timestamp,

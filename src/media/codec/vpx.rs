@@ -1,4 +1,4 @@
-//! VP8 (RFC 6386) by libvpx, set up as libwebrtc sets it up for calls.
+//! VP8 (RFC 6386) and VP9 by libvpx, set up by [`super::tuning`].
 //!
 //! Knows neither time nor network: the caller says how far apart pictures are, when a key frame is
 //! due, and measures how long things take. The only file of the project with `unsafe` in it.
@@ -11,19 +11,18 @@ use std::ptr;
 use bytes::Bytes;
 use vpx_sys as vpx;
 
+use super::frame_head::{FrameHead, MAX_PIXELS};
+use super::tuning::{Content, Tuning};
+use crate::media::encoded::VideoCodec;
 use crate::media::frame::{FramePool, Planes, VideoFrame};
 use crate::units::{Bitrate, Resolution};
-
-/// Largest picture that is decoded, in pixels (4096x2304). A key frame's header may claim up to
-/// 16383x16383, for which libvpx would allocate more than a gigabyte.
-pub const MAX_PIXELS: u64 = 4096 * 2304;
 
 /// Ticks of libvpx's time base in a second (the RTP clock of video).
 const TICKS: f64 = 90_000.0;
 
 /// Why libvpx did not do what it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Vp8Error {
+pub enum VpxError {
     /// The encoder or decoder refused a setting or a picture.
     #[error("libvpx: {what} failed: {detail}")]
     Library {
@@ -35,16 +34,16 @@ pub enum Vp8Error {
     /// Decoding needs a key frame first.
     #[error("the picture cannot be decoded without a key frame before it")]
     NeedsKeyframe,
-    /// Not a VP8 frame at all.
-    #[error("not a VP8 frame: {0}")]
+    /// Not a picture of that codec at all.
+    #[error("not a coded picture: {0}")]
     Malformed(&'static str),
-    /// The picture is larger than anybody's camera.
+    /// The picture is larger than anybody's camera or screen.
     #[error("a picture of {0} is too large")]
     TooLarge(Resolution),
 }
 
 /// What libvpx says about the last failure of `ctx`.
-fn failure(ctx: &mut vpx::vpx_codec_ctx_t, what: &'static str, code: vpx::vpx_codec_err_t) -> Vp8Error {
+fn failure(ctx: &mut vpx::vpx_codec_ctx_t, what: &'static str, code: vpx::vpx_codec_err_t) -> VpxError {
     // SAFETY: `ctx` is an initialised or zeroed context; both functions only read it and return
     // NULL or a NUL-terminated string that lives at least as long as the context.
     let texts = unsafe { [vpx::vpx_codec_error_detail(ctx), vpx::vpx_codec_err_to_string(code)] };
@@ -54,14 +53,14 @@ fn failure(ctx: &mut vpx::vpx_codec_ctx_t, what: &'static str, code: vpx::vpx_co
         // SAFETY: not NULL, hence a NUL-terminated string (see above).
         .map(|text| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
         .unwrap_or_default();
-    Vp8Error::Library { what, detail }
+    VpxError::Library { what, detail }
 }
 
 fn check(
     ctx: &mut vpx::vpx_codec_ctx_t,
     what: &'static str,
     code: vpx::vpx_codec_err_t,
-) -> Result<(), Vp8Error> {
+) -> Result<(), VpxError> {
     match code {
         vpx::VPX_CODEC_OK => Ok(()),
         code => Err(failure(ctx, what, code)),
@@ -71,11 +70,11 @@ fn check(
 /// One encoded picture.
 #[derive(Clone, Debug)]
 pub struct EncodedPicture {
-    /// The VP8 frame.
+    /// The codec's bitstream.
     pub payload: Bytes,
     /// Can be decoded without anything before it.
     pub keyframe: bool,
-    /// Quantizer index of RFC 6386: 0 (best) to 127.
+    /// The codec's own quantizer index: 0 (best) to 127 for VP8 (RFC 6386), to 255 for VP9.
     pub qp: u8,
 }
 
@@ -89,8 +88,9 @@ pub enum Force {
     Keyframe,
 }
 
-/// A VP8 encoder for one stream of pictures.
+/// An encoder for one stream of pictures.
 pub struct Encoder {
+    tuning: Tuning,
     ctx: Box<vpx::vpx_codec_ctx_t>,
     cfg: vpx::vpx_codec_enc_cfg_t,
     resolution: Resolution,
@@ -115,13 +115,18 @@ unsafe impl Send for Encoder {}
 
 impl Encoder {
     /// An encoder for pictures of this size. `cores` is how many processor cores there are.
-    pub fn new(resolution: Resolution, rate: Rate, cores: usize) -> Result<Self, Vp8Error> {
+    pub fn new(tuning: Tuning, resolution: Resolution, rate: Rate, cores: usize) -> Result<Self, VpxError> {
         if resolution.pixels() == 0 || resolution.pixels() > MAX_PIXELS {
-            return Err(Vp8Error::TooLarge(resolution));
+            return Err(VpxError::TooLarge(resolution));
         }
-        let cfg = config(resolution, rate, threads(resolution, cores))?;
-        let ctx = open_encoder(&cfg, resolution)?;
-        Ok(Self { ctx, cfg, resolution, rate, cores, pts: 0 })
+        let cfg = config(tuning, resolution, rate, tuning.threads(resolution, cores))?;
+        let ctx = open_encoder(tuning, &cfg, resolution, rate)?;
+        Ok(Self { tuning, ctx, cfg, resolution, rate, cores, pts: 0 })
+    }
+
+    /// What it was made for.
+    pub fn tuning(&self) -> Tuning {
+        self.tuning
     }
 
     /// The size of picture it takes.
@@ -130,7 +135,7 @@ impl Encoder {
     }
 
     /// Changes bitrate and frame rate from the next picture on, without a key frame.
-    pub fn set_rate(&mut self, rate: Rate) -> Result<(), Vp8Error> {
+    pub fn set_rate(&mut self, rate: Rate) -> Result<(), VpxError> {
         if rate == self.rate {
             return Ok(());
         }
@@ -142,7 +147,8 @@ impl Encoder {
         self.rate = rate;
         self.cfg = cfg;
         // The limit for key frames depends on the frame rate.
-        control(&mut self.ctx, vpx::vp8e_enc_control_id::VP8E_SET_MAX_INTRA_BITRATE_PCT, max_intra(rate.fps))
+        let share = self.tuning.max_intra(rate.fps);
+        control(&mut self.ctx, vpx::vp8e_enc_control_id::VP8E_SET_MAX_INTRA_BITRATE_PCT, share)
     }
 
     /// Changes the size; the next picture is a key frame.
@@ -150,15 +156,15 @@ impl Encoder {
     /// libvpx could change to a smaller size in place, but never to one larger than the first, and
     /// keeps the number of threads; beginning anew costs little beside the key frame it needs
     /// anyway.
-    pub fn set_resolution(&mut self, resolution: Resolution) -> Result<(), Vp8Error> {
+    pub fn set_resolution(&mut self, resolution: Resolution) -> Result<(), VpxError> {
         if resolution != self.resolution {
-            *self = Self::new(resolution, self.rate, self.cores)?;
+            *self = Self::new(self.tuning, resolution, self.rate, self.cores)?;
         }
         Ok(())
     }
 
     /// Encodes one picture of the encoder's size. `None`: left out to keep to the bitrate.
-    pub fn encode(&mut self, frame: &VideoFrame, force: Force) -> Result<Option<EncodedPicture>, Vp8Error> {
+    pub fn encode(&mut self, frame: &VideoFrame, force: Force) -> Result<Option<EncodedPicture>, VpxError> {
         self.set_resolution(frame.resolution())?;
         let image = wrap(frame)?;
         let duration = (TICKS / self.rate.fps.clamp(1.0, 240.0)) as i64;
@@ -189,12 +195,12 @@ impl Encoder {
             vpx::vpx_codec_control_(&mut *self.ctx, id, &mut qp as *mut c_int)
         };
         check(&mut self.ctx, "asking for the quantizer", code)?;
-        Ok(Some(EncodedPicture { payload, keyframe, qp: qp.clamp(0, 127) as u8 }))
+        Ok(Some(EncodedPicture { payload, keyframe, qp: qp.clamp(0, 255) as u8 }))
     }
 
     /// Encodes one grey picture and forgets it, so that memory is mapped and caches are warm before
     /// the first real picture. The next picture is a key frame.
-    pub fn warm_up(&mut self, pool: &FramePool, now: std::time::Instant) -> Result<(), Vp8Error> {
+    pub fn warm_up(&mut self, pool: &FramePool, now: std::time::Instant) -> Result<(), VpxError> {
         let mut planes = pool.take(self.resolution);
         let (y, u, v) = planes.planes_mut();
         y.fill(128);
@@ -235,34 +241,31 @@ fn kbps(bitrate: Bitrate) -> u32 {
     bitrate.as_kbps().clamp(1, 100_000) as u32
 }
 
-/// libwebrtc's choice: row threads spin while they wait, so that fewer than three cores are worse
-/// off with two threads than with one.
-fn threads(resolution: Resolution, cores: usize) -> u32 {
-    match resolution.pixels() {
-        pixels if pixels >= 1920 * 1080 && cores > 8 => 8,
-        pixels if pixels > 1280 * 960 && cores >= 6 => 3,
-        pixels if pixels > 640 * 480 && cores >= 6 => 3,
-        pixels if pixels > 640 * 480 && cores >= 3 => 2,
-        _ => 1,
+fn encoder_of(codec: VideoCodec) -> *const vpx::vpx_codec_iface {
+    // SAFETY: both return a pointer to a static description of the codec.
+    unsafe {
+        match codec {
+            VideoCodec::Vp8 => vpx::vpx_codec_vp8_cx(),
+            VideoCodec::Vp9 => vpx::vpx_codec_vp9_cx(),
+        }
     }
 }
 
-/// Most bits a key frame may take, in percent of one picture's share of the bitrate: half of the
-/// optimal buffer (600 ms), as in libwebrtc. 900 at 30 pictures a second.
-fn max_intra(fps: f64) -> c_int {
-    ((600.0 * 0.5 * fps / 10.0) as c_int).max(300)
-}
-
-/// libwebrtc's realtime settings.
-fn config(resolution: Resolution, rate: Rate, threads: u32) -> Result<vpx::vpx_codec_enc_cfg_t, Vp8Error> {
+/// libwebrtc's realtime settings, but for what the tuning says.
+fn config(
+    tuning: Tuning,
+    resolution: Resolution,
+    rate: Rate,
+    threads: u32,
+) -> Result<vpx::vpx_codec_enc_cfg_t, VpxError> {
     let mut cfg = MaybeUninit::<vpx::vpx_codec_enc_cfg_t>::uninit();
     // SAFETY: libvpx fills the whole structure when it answers OK, and only then is it read.
     let mut cfg = unsafe {
-        match vpx::vpx_codec_enc_config_default(vpx::vpx_codec_vp8_cx(), cfg.as_mut_ptr(), 0) {
+        match vpx::vpx_codec_enc_config_default(encoder_of(tuning.codec), cfg.as_mut_ptr(), 0) {
             vpx::VPX_CODEC_OK => cfg.assume_init(),
             code => {
                 let detail = format!("{code:?}");
-                return Err(Vp8Error::Library { what: "asking for VP8's defaults", detail });
+                return Err(VpxError::Library { what: "asking for the codec's defaults", detail });
             }
         }
     };
@@ -275,10 +278,9 @@ fn config(resolution: Resolution, rate: Rate, threads: u32) -> Result<vpx::vpx_c
     cfg.g_lag_in_frames = 0;
     cfg.rc_end_usage = vpx::vpx_rc_mode::VPX_CBR;
     cfg.rc_target_bitrate = kbps(rate.bitrate);
-    cfg.rc_dropframe_thresh = 30;
+    cfg.rc_dropframe_thresh = tuning.drop_threshold();
     cfg.rc_resize_allowed = 0;
-    cfg.rc_min_quantizer = 2;
-    cfg.rc_max_quantizer = 56;
+    (cfg.rc_min_quantizer, cfg.rc_max_quantizer) = tuning.quantizers();
     cfg.rc_undershoot_pct = 100;
     cfg.rc_overshoot_pct = 15;
     cfg.rc_buf_initial_sz = 500;
@@ -290,30 +292,21 @@ fn config(resolution: Resolution, rate: Rate, threads: u32) -> Result<vpx::vpx_c
 }
 
 fn open_encoder(
+    tuning: Tuning,
     cfg: &vpx::vpx_codec_enc_cfg_t,
     resolution: Resolution,
-) -> Result<Box<vpx::vpx_codec_ctx_t>, Vp8Error> {
-    use vpx::vp8e_enc_control_id as id;
-
+    rate: Rate,
+) -> Result<Box<vpx::vpx_codec_ctx_t>, VpxError> {
     // SAFETY: the context is plain data for which all zeros is the state "not initialised".
     let mut ctx: Box<vpx::vpx_codec_ctx_t> = Box::new(unsafe { std::mem::zeroed() });
     // SAFETY: context and configuration are valid for the call; libvpx copies the configuration.
     // The boxed context keeps its address for as long as libvpx knows it.
     let code = unsafe {
         let version = vpx::VPX_ENCODER_ABI_VERSION as c_int;
-        vpx::vpx_codec_enc_init_ver(&mut *ctx, vpx::vpx_codec_vp8_cx(), cfg, 0, version)
+        vpx::vpx_codec_enc_init_ver(&mut *ctx, encoder_of(tuning.codec), cfg, 0, version)
     };
     check(&mut ctx, "opening the encoder", code)?;
-    // Below CIF there is time for better motion search (libwebrtc: at least -4).
-    let cpu_used = if resolution.pixels() < 352 * 288 { -4 } else { -6 };
-    let controls = [
-        (id::VP8E_SET_CPUUSED, cpu_used),
-        (id::VP8E_SET_STATIC_THRESHOLD, 1),
-        (id::VP8E_SET_TOKEN_PARTITIONS, 0),
-        (id::VP8E_SET_NOISE_SENSITIVITY, 0),
-        (id::VP8E_SET_MAX_INTRA_BITRATE_PCT, max_intra(30.0)),
-    ];
-    for (id, value) in controls {
+    for (id, value) in controls(tuning, resolution, rate) {
         if let Err(error) = control(&mut ctx, id, value) {
             // SAFETY: the context was initialised above and is not used after this.
             unsafe { vpx::vpx_codec_destroy(&mut *ctx) };
@@ -323,12 +316,46 @@ fn open_encoder(
     Ok(ctx)
 }
 
+/// What is set on a new encoder beside its configuration.
+fn controls(tuning: Tuning, resolution: Resolution, rate: Rate) -> Vec<(vpx::vp8e_enc_control_id, c_int)> {
+    use vpx::vp8e_enc_control_id as id;
+
+    let screen = tuning.content != Content::Camera;
+    let mut controls = vec![
+        (id::VP8E_SET_CPUUSED, tuning.speed(resolution)),
+        (id::VP8E_SET_MAX_INTRA_BITRATE_PCT, tuning.max_intra(rate.fps)),
+    ];
+    match tuning.codec {
+        VideoCodec::Vp8 => controls.extend([
+            // 100 and screen mode 2 are libwebrtc's for screens.
+            (id::VP8E_SET_STATIC_THRESHOLD, if screen { 100 } else { 1 }),
+            (id::VP8E_SET_TOKEN_PARTITIONS, 0),
+            (id::VP8E_SET_NOISE_SENSITIVITY, 0),
+            (id::VP8E_SET_SCREEN_CONTENT_MODE, if screen { 1 } else { 0 }),
+        ]),
+        VideoCodec::Vp9 => {
+            let tune = if screen { vpx::vp9e_tune_content::VP9E_CONTENT_SCREEN as c_int } else { 0 };
+            controls.extend([
+                (id::VP8E_SET_STATIC_THRESHOLD, 1),
+                (id::VP9E_SET_TUNE_CONTENT, tune),
+                // Cyclic refresh: still areas become finer bit by bit.
+                (id::VP9E_SET_AQ_MODE, 3),
+                (id::VP9E_SET_ROW_MT, 1),
+                (id::VP9E_SET_TILE_COLUMNS, 2),
+                (id::VP9E_SET_FRAME_PARALLEL_DECODING, 0),
+                (id::VP9E_SET_NOISE_SENSITIVITY, 0),
+            ]);
+        }
+    }
+    controls
+}
+
 /// Sets one of the controls that take an int or unsigned int.
 fn control(
     ctx: &mut vpx::vpx_codec_ctx_t,
     id: vpx::vp8e_enc_control_id,
     value: c_int,
-) -> Result<(), Vp8Error> {
+) -> Result<(), VpxError> {
     // SAFETY: the context is initialised, and all controls that this file passes here take an
     // argument of the size of an int.
     let code = unsafe { vpx::vpx_codec_control_(ctx, id as c_int, value) };
@@ -336,7 +363,7 @@ fn control(
 }
 
 /// Describes a picture to libvpx without copying it.
-fn wrap(frame: &VideoFrame) -> Result<vpx::vpx_image_t, Vp8Error> {
+fn wrap(frame: &VideoFrame) -> Result<vpx::vpx_image_t, VpxError> {
     let Resolution { width, height } = frame.resolution();
     let mut image = MaybeUninit::<vpx::vpx_image_t>::uninit();
     // SAFETY: with a data pointer given, libvpx fills the structure, allocates nothing and does not
@@ -346,7 +373,7 @@ fn wrap(frame: &VideoFrame) -> Result<vpx::vpx_image_t, Vp8Error> {
         let format = vpx::vpx_img_fmt::VPX_IMG_FMT_I420;
         if vpx::vpx_img_wrap(image.as_mut_ptr(), format, width, height, 1, data).is_null() {
             let detail = format!("a picture of {}", frame.resolution());
-            return Err(Vp8Error::Library { what: "describing the picture", detail });
+            return Err(VpxError::Library { what: "describing the picture", detail });
         }
         image.assume_init()
     };
@@ -362,36 +389,6 @@ fn wrap(frame: &VideoFrame) -> Result<vpx::vpx_image_t, Vp8Error> {
     Ok(image)
 }
 
-/// What the uncompressed head of a VP8 frame says (RFC 6386 section 9.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FrameHead {
-    /// Depends on nothing before; has this size.
-    Key(Resolution),
-    /// Depends on pictures before.
-    Inter,
-}
-
-impl FrameHead {
-    /// Reads the first bytes of a frame.
-    pub fn parse(frame: &[u8]) -> Result<Self, Vp8Error> {
-        match *frame {
-            [tag, _, _, ..] if tag & 1 == 1 => Ok(FrameHead::Inter),
-            [_, _, _, 0x9d, 0x01, 0x2a, w0, w1, h0, h1, ..] => {
-                // The two highest bits ask for upscaling, which nobody does.
-                let size = |low, high| u32::from(u16::from_le_bytes([low, high]) & 0x3fff);
-                let resolution = Resolution::new(size(w0, w1), size(h0, h1));
-                match resolution.pixels() {
-                    0 => Err(Vp8Error::Malformed("a key frame without a size")),
-                    pixels if pixels > MAX_PIXELS => Err(Vp8Error::TooLarge(resolution)),
-                    _ => Ok(FrameHead::Key(resolution)),
-                }
-            }
-            [_, _, _, _, _, _, _, _, _, _, ..] => Err(Vp8Error::Malformed("no start code in a key frame")),
-            _ => Err(Vp8Error::Malformed("too short")),
-        }
-    }
-}
-
 /// One decoded picture.
 #[derive(Debug)]
 pub struct DecodedPicture {
@@ -399,12 +396,13 @@ pub struct DecodedPicture {
     pub planes: Planes,
     /// Whether it came from a key frame.
     pub keyframe: bool,
-    /// Quantizer index: 0 (best) to 127.
+    /// The codec's own quantizer index: 0 (best) to 127 for VP8, to 255 for VP9.
     pub qp: u8,
 }
 
-/// A VP8 decoder for one stream. Outlives damaged frames and changes of size.
+/// A decoder for one stream. Outlives damaged frames and changes of size.
 pub struct Decoder {
+    codec: VideoCodec,
     ctx: Box<vpx::vpx_codec_ctx_t>,
     /// A key frame was decoded, and nothing after it failed.
     in_step: bool,
@@ -414,46 +412,50 @@ pub struct Decoder {
 unsafe impl Send for Decoder {}
 
 impl Decoder {
-    /// A decoder that waits for a key frame.
-    pub fn new() -> Result<Self, Vp8Error> {
-        // One thread: libvpx spreads only frames of several token partitions over more, and
-        // neither we nor libwebrtc send those.
+    /// A decoder of this codec that waits for a key frame.
+    pub fn new(codec: VideoCodec) -> Result<Self, VpxError> {
+        // One thread: libvpx spreads only VP8 frames of several token partitions over more, which
+        // neither we nor libwebrtc send, and a VP9 screen decodes fast enough.
         let cfg = vpx::vpx_codec_dec_cfg_t { threads: 1, w: 0, h: 0 };
         // SAFETY: the context is plain data for which all zeros is the state "not initialised".
         let mut ctx: Box<vpx::vpx_codec_ctx_t> = Box::new(unsafe { std::mem::zeroed() });
         // SAFETY: context and configuration are valid for the call; libvpx copies the configuration.
         let code = unsafe {
             let version = vpx::VPX_DECODER_ABI_VERSION as c_int;
-            vpx::vpx_codec_dec_init_ver(&mut *ctx, vpx::vpx_codec_vp8_dx(), &cfg, 0, version)
+            let interface = match codec {
+                VideoCodec::Vp8 => vpx::vpx_codec_vp8_dx(),
+                VideoCodec::Vp9 => vpx::vpx_codec_vp9_dx(),
+            };
+            vpx::vpx_codec_dec_init_ver(&mut *ctx, interface, &cfg, 0, version)
         };
         check(&mut ctx, "opening the decoder", code)?;
-        Ok(Self { ctx, in_step: false })
+        Ok(Self { codec, ctx, in_step: false })
     }
 
     /// Decodes one frame. `Ok(None)`: decoded, but not to be shown. After an error only a key frame
     /// is taken.
-    pub fn decode(&mut self, frame: &[u8], pool: &FramePool) -> Result<Option<DecodedPicture>, Vp8Error> {
-        let head = FrameHead::parse(frame).inspect_err(|_| self.in_step = false)?;
+    pub fn decode(&mut self, frame: &[u8], pool: &FramePool) -> Result<Option<DecodedPicture>, VpxError> {
+        let head = FrameHead::parse(self.codec, frame).inspect_err(|_| self.in_step = false)?;
         if head == FrameHead::Inter && !self.in_step {
-            return Err(Vp8Error::NeedsKeyframe);
+            return Err(VpxError::NeedsKeyframe);
         }
         self.in_step = false;
-        let size = u32::try_from(frame.len()).map_err(|_| Vp8Error::Malformed("too long"))?;
+        let size = u32::try_from(frame.len()).map_err(|_| VpxError::Malformed("too long"))?;
         // SAFETY: the context is initialised; `frame` has `size` readable bytes, is not empty (its
         // head was read above), and libvpx keeps no pointer to it past the next call.
         let code = unsafe { vpx::vpx_codec_decode(&mut *self.ctx, frame.as_ptr(), size, ptr::null_mut(), 0) };
         check(&mut self.ctx, "decoding", code)?;
         if self.query(vpx::vp8_dec_control_id::VP8D_GET_FRAME_CORRUPTED)? != 0 {
-            return Err(Vp8Error::Malformed("the picture is damaged"));
+            return Err(VpxError::Malformed("the picture is damaged"));
         }
-        let qp = self.query(vpx::vp8_dec_control_id::VPXD_GET_LAST_QUANTIZER)?.clamp(0, 127) as u8;
+        let qp = self.query(vpx::vp8_dec_control_id::VPXD_GET_LAST_QUANTIZER)?.clamp(0, 255) as u8;
         let planes = self.take_picture(pool);
         self.in_step = true;
         Ok(planes.map(|planes| DecodedPicture { planes, keyframe: head != FrameHead::Inter, qp }))
     }
 
     /// Asks one of the controls that answer with an int.
-    fn query(&mut self, id: vpx::vp8_dec_control_id) -> Result<c_int, Vp8Error> {
+    fn query(&mut self, id: vpx::vp8_dec_control_id) -> Result<c_int, VpxError> {
         let mut value: c_int = 0;
         // SAFETY: the context is initialised; both controls passed here write one int.
         let code = unsafe { vpx::vpx_codec_control_(&mut *self.ctx, id as c_int, &mut value as *mut c_int) };
@@ -468,7 +470,8 @@ impl Decoder {
         // context and stays valid until the next call of decode.
         let image = unsafe { vpx::vpx_codec_get_frame(&mut *self.ctx, &mut iter).as_ref() }?;
         let resolution = Resolution::new(image.d_w, image.d_h);
-        if resolution.pixels() == 0 || resolution.pixels() > MAX_PIXELS {
+        let planar = image.fmt == vpx::vpx_img_fmt::VPX_IMG_FMT_I420;
+        if !planar || resolution.pixels() == 0 || resolution.pixels() > MAX_PIXELS {
             return None;
         }
         let mut planes = pool.take(resolution);
@@ -477,7 +480,7 @@ impl Decoder {
         for (index, target, width) in [(0, y, width), (1, u, half), (2, v, half)] {
             let (source, stride) = (image.planes[index], image.stride[index] as isize);
             for (row, target) in target.chunks_exact_mut(width).enumerate() {
-                // SAFETY: an I420 image (VP8 knows no other) of d_w x d_h has in each plane as many
+                // SAFETY: an I420 image of d_w x d_h has in each plane as many
                 // rows as our target, `stride` apart, each with at least `width` readable bytes.
                 let line = unsafe {
                     std::slice::from_raw_parts(source.offset(row as isize * stride).cast_const(), width)
@@ -497,5 +500,5 @@ impl Drop for Decoder {
 }
 
 #[cfg(test)]
-#[path = "vp8_tests.rs"]
+#[path = "vpx_tests.rs"]
 mod tests;
