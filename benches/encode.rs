@@ -58,7 +58,8 @@ fn main() {
     let mut kept = None;
     measure::measure("open and warm an encoder for 1280x720", 20, |_| {
         let rate = Rate { bitrate: Bitrate::from_kbps(1_000), fps: 30.0 };
-        let mut encoder = Encoder::new(Tuning::CAMERA, Resolution::HD, rate, 1).expect("libvpx opens an encoder");
+        let mut encoder =
+            Encoder::new(Tuning::CAMERA, Resolution::HD, rate, 1).expect("libvpx opens an encoder");
         encoder.warm_up(&pool, clock::now()).expect("a grey picture is encoded");
         kept = Some(encoder);
     });

@@ -150,7 +150,8 @@ mod tests {
         for (width, height) in SIZES {
             let resolution = Resolution::new(width, height);
             let bitrate = Bitrate::from_bps((resolution.pixels() / 4).max(40_000));
-            let mut encoder = Encoder::new(Tuning::CAMERA, resolution, Rate { bitrate, fps: 30.0 }, 1).unwrap();
+            let mut encoder =
+                Encoder::new(Tuning::CAMERA, resolution, Rate { bitrate, fps: 30.0 }, 1).unwrap();
             let mut decoder = Decoder::new(VideoCodec::Vp8).unwrap();
             let pool = FramePool::new();
             let mut seen = 0;

@@ -604,7 +604,8 @@ mod tests {
         rig.send.resume();
         let frame = rig.next();
         assert!(frame.keyframe);
-        let decoded = Decoder::new(VideoCodec::Vp8).unwrap().decode(&frame.payload, &rig.pool).unwrap().unwrap();
+        let decoded =
+            Decoder::new(VideoCodec::Vp8).unwrap().decode(&frame.payload, &rig.pool).unwrap().unwrap();
         assert_eq!(marker::read(&VideoFrame::new(decoded.planes, rig.start)), Some(30));
     }
 

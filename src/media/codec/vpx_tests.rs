@@ -38,7 +38,8 @@ fn what_is_encoded_is_decoded_again_at_any_size() {
     for (width, height) in [(16, 16), (161, 91), (320, 180), (640, 360)] {
         let resolution = Resolution::new(width, height);
         let mut encoder =
-            Encoder::new(Tuning::CAMERA, resolution, Rate { bitrate: Bitrate::from_kbps(800), fps: 30.0 }, 1).unwrap();
+            Encoder::new(Tuning::CAMERA, resolution, Rate { bitrate: Bitrate::from_kbps(800), fps: 30.0 }, 1)
+                .unwrap();
         let (mut decoder, pool) = (Decoder::new(VideoCodec::Vp8).unwrap(), FramePool::new());
         for number in 0..5 {
             let frame = picture(resolution, number);
