@@ -1,5 +1,6 @@
 //! Flags to a window or a script; the only place that prints an error chain.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -48,14 +49,16 @@ enum Subcommands {
 }
 
 /// What is logged unless asked otherwise. The engine's crates warn of things that are no trouble:
-/// a check that arrives before its description, a host name that a call does not have.
-const QUIET: &str = "warn,rtc=off,rtc_ice=off,rtc_dtls=off,rtc_turn=off,rtc_mdns=off,rtc_sctp=off,webrtc=off";
+/// a check that arrives before its description, a host name that a call does not have, a desktop
+/// without settings.
+const QUIET: &str = "warn,winit=error,egui_system_font_provider=error,rtc=off,rtc_ice=off,rtc_dtls=off,rtc_turn=off,rtc_mdns=off,rtc_sctp=off,webrtc=off";
 
 fn main() -> ExitCode {
     let args = Args::parse();
     // SIGHTLINE_LOG=debug shows more; addresses and SDP only at trace.
     let filter = EnvFilter::try_from_env("SIGHTLINE_LOG").unwrap_or_else(|_| EnvFilter::new(QUIET));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
 
     match args.command {
         Some(Subcommands::Probe(probe)) => headless::run(&probe),

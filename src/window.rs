@@ -86,8 +86,22 @@ impl WindowArgs {
     }
 }
 
+/// Fails with a sentence when there is no screen to open a window on.
+fn look_for_screen() -> anyhow::Result<()> {
+    // Elsewhere there is always one.
+    let named = ["WAYLAND_DISPLAY", "WAYLAND_SOCKET", "DISPLAY"];
+    let found = named.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    anyhow::ensure!(
+        found || !cfg!(target_os = "linux"),
+        "there is no screen to open the window on: neither DISPLAY nor WAYLAND_DISPLAY is set. \
+         `sightline probe --help` tells how to take part in a call without one."
+    );
+    Ok(())
+}
+
 /// Opens the window and returns when it is closed.
 pub fn run(link: Option<&str>, args: &WindowArgs) -> anyhow::Result<()> {
+    look_for_screen()?;
     let (settings_file, loaded) = settings();
     let known = loaded.settings.server.parse::<ServerUrl>().ok();
     let link = link.map(|text| Link::parse(text, known.as_ref())).transpose()?;
@@ -143,6 +157,7 @@ pub fn run(link: Option<&str>, args: &WindowArgs) -> anyhow::Result<()> {
 
 /// Opens a window over the record of a call in a file.
 pub fn open(path: &Path) -> anyhow::Result<()> {
+    look_for_screen()?;
     let read::Loaded { history, broken } = read::load(path)?;
     let name = path.file_name().map_or(path.to_string_lossy(), OsStr::to_string_lossy).into_owned();
     let from = path.to_owned();
@@ -197,6 +212,7 @@ fn runtime() -> anyhow::Result<Runtime> {
 
 /// Two windows on this computer that call each other over a server inside this process.
 pub fn demo() -> anyhow::Result<()> {
+    look_for_screen()?;
     let runtime = runtime()?;
     let hosting = runtime.block_on(Hosting::start()).context("cannot open a port for the server")?;
     let link = hosting.link(hosting.near).map_err(anyhow::Error::msg)?.invite_url();

@@ -1,6 +1,7 @@
 //! `sightline-server`: the server as a program. Flags in, log out.
 
 use std::{
+    io::IsTerminal,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
     ops::RangeInclusive,
     path::PathBuf,
@@ -114,7 +115,12 @@ fn main() -> ExitCode {
     // The message library warns about what strangers send; that is none of the operator's business.
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,stun_types=error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
     match start(flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

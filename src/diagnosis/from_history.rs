@@ -268,7 +268,7 @@ fn ice_server(server: &IceServer, expires: Option<f64>, asked_for: Duration) -> 
     let failure = server.failure.as_ref().filter(|_| server.requests_sent == 0 && asked_for >= OTHER_SOCKETS);
     let obstacle = failure.and_then(|failure| match failure.step {
         FailedStep::Dns => Some(Obstacle::Name(text())),
-        FailedStep::Connect | FailedStep::Proxy => Some(Obstacle::Connect(text())),
+        FailedStep::Family | FailedStep::Connect | FailedStep::Proxy => Some(Obstacle::Connect(text())),
         FailedStep::Tls => Some(Obstacle::Tls(text())),
         FailedStep::Url => Some(Obstacle::Other(text())),
         FailedStep::Refused | FailedStep::Silent => None,

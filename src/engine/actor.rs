@@ -459,7 +459,13 @@ impl Actor {
             Effect::Send { message, id } => self.send(message, id),
             Effect::CloseSignaling => {
                 if let Some(signaling) = self.signaling.take() {
-                    self.goodbyes.spawn(signaling.close(clock::now() + CLOSE));
+                    let goodbye = signaling.close(clock::now() + CLOSE);
+                    // A server in this process must live until it has passed the goodbye on.
+                    let hosting = self.hosting.take();
+                    self.goodbyes.spawn(async move {
+                        goodbye.await;
+                        drop(hosting);
+                    });
                 }
             }
             Effect::Configure(servers) => {

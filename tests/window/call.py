@@ -1,6 +1,7 @@
 """Windows call each other: New call, a knock, Accept, mute, leave, by accessible names only; a second
 knock is answered from the desktop's notification, and light and dark follow the desktop."""
 
+import json
 import os
 import subprocess
 import sys
@@ -37,73 +38,28 @@ def wait_for(what, found):
     raise SystemExit(f"window: no {what} within {PATIENCE} s")
 
 
-class Notifications:
-    """The desktop's notification service, as far as an application can see it."""
-
-    INTERFACE = """<node><interface name="org.freedesktop.Notifications">
-      <method name="Notify"><arg type="s" direction="in"/><arg type="u" direction="in"/><arg type="s" direction="in"/>
-        <arg type="s" direction="in"/><arg type="s" direction="in"/><arg type="as" direction="in"/>
-        <arg type="a{sv}" direction="in"/><arg type="i" direction="in"/><arg type="u" direction="out"/></method>
-      <method name="CloseNotification"><arg type="u" direction="in"/></method>
-      <method name="GetCapabilities"><arg type="as" direction="out"/></method>
-      <method name="GetServerInformation"><arg type="s" direction="out"/><arg type="s" direction="out"/>
-        <arg type="s" direction="out"/><arg type="s" direction="out"/></method>
-      <signal name="ActionInvoked"><arg type="u"/><arg type="s"/></signal>
-      <signal name="NotificationClosed"><arg type="u"/><arg type="u"/></signal>
-    </interface></node>"""
-    PATH = "/org/freedesktop/Notifications"
+class Desktop:
+    """The services of a desktop, in a process of their own (desktop.py)."""
 
     def __init__(self):
+        self.process = subprocess.Popen([sys.executable, os.path.join(os.path.dirname(__file__), "desktop.py")],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.shown = []
-        self.bus = Gio.bus_get_sync(Gio.BusType.SESSION, None)
-        interface = Gio.DBusNodeInfo.new_for_xml(self.INTERFACE).interfaces[0]
-        self.bus.register_object(self.PATH, interface, self.on_call, None, None)
-        Gio.bus_own_name_on_connection(self.bus, interface.name, Gio.BusNameOwnerFlags.NONE, None, None)
-        threading.Thread(target=GLib.MainLoop().run, daemon=True).start()
+        if self.process.stdout.readline() != "ready\n":
+            raise SystemExit("window: the desktop's services do not start")
+        threading.Thread(target=self.read, daemon=True).start()
 
-    def on_call(self, _bus, _sender, _path, _interface, method, arguments, invocation):
-        answers = {
-            "GetCapabilities": GLib.Variant("(as)", (["actions", "body"],)),
-            "GetServerInformation": GLib.Variant("(ssss)", ("test", "test", "1", "1.2")),
-        }
-        if method == "Notify":
-            _, _, _, summary, _, actions, _, _ = arguments.unpack()
-            self.shown.append((summary, actions))
-            answers["Notify"] = GLib.Variant("(u)", (len(self.shown),))
-        invocation.return_value(answers.get(method))
+    def read(self):
+        for line in self.process.stdout:
+            self.shown.append(json.loads(line))
 
-    def answer(self, action):
-        """Presses a button of the newest notification."""
-        body = GLib.Variant("(us)", (len(self.shown), action))
-        self.bus.emit_signal(None, self.PATH, "org.freedesktop.Notifications", "ActionInvoked", body)
+    def tell(self, order):
+        self.process.stdin.write(order + "\n")
+        self.process.stdin.flush()
 
-
-class Portal:
-    """The desktop's settings portal, which says whether it is light or dark."""
-
-    INTERFACE = """<node><interface name="org.freedesktop.portal.Settings">
-      <method name="Read"><arg type="s" direction="in"/><arg type="s" direction="in"/>
-        <arg type="v" direction="out"/></method>
-      <signal name="SettingChanged"><arg type="s"/><arg type="s"/><arg type="v"/></signal>
-    </interface></node>"""
-    PATH = "/org/freedesktop/portal/desktop"
-    DARK, LIGHT = 1, 2
-
-    def __init__(self, bus, scheme):
-        self.bus, self.scheme = bus, scheme
-        interface = Gio.DBusNodeInfo.new_for_xml(self.INTERFACE).interfaces[0]
-        bus.register_object(self.PATH, interface, self.on_call, None, None)
-        name = "org.freedesktop.portal.Desktop"
-        Gio.bus_own_name_on_connection(bus, name, Gio.BusNameOwnerFlags.NONE, None, None)
-
-    def on_call(self, _bus, _sender, _path, _interface, _method, _arguments, invocation):
-        value = GLib.Variant("v", GLib.Variant("u", self.scheme))
-        invocation.return_value(GLib.Variant("(v)", (value,)))
-
-    def change(self, scheme):
-        self.scheme = scheme
-        body = GLib.Variant("(ssv)", ("org.freedesktop.appearance", "color-scheme", GLib.Variant("u", scheme)))
-        self.bus.emit_signal(None, self.PATH, "org.freedesktop.portal.Settings", "SettingChanged", body)
+    def close(self):
+        self.process.kill()
+        self.process.wait()
 
 
 def brightness():
@@ -179,8 +135,7 @@ def screenshot(name):
 
 def main():
     enable_accessibility()
-    notifications = Notifications()
-    portal = Portal(notifications.bus, Portal.LIGHT)
+    desktop = Desktop()
     windows = []
     try:
         ada = Window("Ada")
@@ -188,7 +143,7 @@ def main():
         ada.see("New call")
         wait_for("light window", lambda: brightness() > 200)
         screenshot("light")
-        portal.change(Portal.DARK)
+        desktop.tell("dark")
         wait_for("dark window", lambda: brightness() < 60)
         ada.press("New call")
         ada.see("Waiting for someone to join")
@@ -222,15 +177,15 @@ def main():
             window.see("New call")
 
         # The other way round, answered from the desktop.
-        notifications.shown.clear()
+        desktop.shown.clear()
         grace.press("New call")
         link = grace.see("/r/").get_name()
         lin = Window("Lin", link)
         windows.append(lin)
-        asked, buttons = wait_for("notification", lambda: notifications.shown[-1:])[0]
+        asked, buttons = wait_for("notification", lambda: desktop.shown[-1:])[0]
         if "Lin" not in asked or buttons[::2] != ["accept", "decline"]:
             raise SystemExit(f"window: the notification says {asked!r} with {buttons}")
-        notifications.answer("accept")
+        desktop.tell("accept")
         grace.see("Direct, encrypted")
     except SystemExit:
         screenshot("failed")
@@ -238,6 +193,7 @@ def main():
             print(f"window: {window.name} shows {sorted({node.get_name() for node in window.nodes()})}")
         raise
     finally:
+        desktop.close()
         for window in windows:
             window.close()
         for window in windows:

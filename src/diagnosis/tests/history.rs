@@ -97,7 +97,7 @@ fn a_failure_of_one_socket_is_none_when_another_has_asked() {
     tape.pass(2);
     let text = "it has no IPv6 address".to_owned();
     let mut relay = server("turn:b.example:3478", 1, 0);
-    relay.failure = Some(ServerFailure { step: FailedStep::Connect, text });
+    relay.failure = Some(ServerFailure { step: FailedStep::Family, text });
     tape.report(vec![stats::Entry::IceServer(relay.clone())]);
     assert_eq!(tape.facts().servers[0].obstacle, None);
     relay.requests_sent = 0;

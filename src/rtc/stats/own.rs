@@ -55,6 +55,8 @@ pub enum FailedStep {
     Url,
     /// Its name was not resolved.
     Dns,
+    /// It has no address of the family of any socket that could ask it.
+    Family,
     /// No datagram could be sent, or no TCP connection was made.
     Connect,
     /// The proxy on the way refused.

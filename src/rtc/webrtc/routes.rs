@@ -522,9 +522,8 @@ fn broken(ended: &Ended) -> ServerFailure {
 fn failure(error: &DialError) -> ServerFailure {
     let step = match error {
         DialError::Name(_) => FailedStep::Dns,
-        DialError::Family(_) | DialError::Refused | DialError::Unreachable(_) | DialError::Silent => {
-            FailedStep::Connect
-        }
+        DialError::Family(_) => FailedStep::Family,
+        DialError::Refused | DialError::Unreachable(_) | DialError::Silent => FailedStep::Connect,
         DialError::Proxy(_) => FailedStep::Proxy,
         DialError::Tls(_) => FailedStep::Tls,
     };
