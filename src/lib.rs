@@ -9,6 +9,7 @@
 //! `docs/architecture.md` is the map; each module says what it deliberately does not know.
 
 pub mod call;
+pub mod chat;
 pub mod clock;
 pub mod config;
 #[cfg(feature = "gui")]

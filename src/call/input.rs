@@ -151,6 +151,9 @@ impl TransportInput {
             | TransportEvent::TrackAdded { .. }
             | TransportEvent::SenderReport { .. }
             | TransportEvent::KeyframeWanted { .. }
+            | TransportEvent::Data { .. }
+            | TransportEvent::Room { .. }
+            | TransportEvent::Channels { .. }
             | TransportEvent::Stats { .. } => return None,
         })
     }

@@ -391,7 +391,10 @@ impl Actor {
             }
             TransportEvent::Stats { peer, report } => self.on_stats(&peer, report),
             TransportEvent::NetworkChange { change, reaction, .. } => self.record.network(&change, &reaction),
-            TransportEvent::TargetRate { .. } => {}
+            TransportEvent::TargetRate { .. }
+            | TransportEvent::Data { .. }
+            | TransportEvent::Room { .. }
+            | TransportEvent::Channels { .. } => {}
         }
     }
 

@@ -9,6 +9,7 @@
 //!  link ──offer/answer/candidate/send──▶ Connection ──▶ network
 //!  link ◀──────────Event (bounded)────── Connection ◀── network
 //!  receivers ◀── PacketSinks (bounded) ──┘    │
+//!  channels  ◀── DataSink (bounded) ──────────┤
 //!  accounting ◀── WireTap (every packet) ─────┤
 //!  estimate   ◀── Estimator (feedback) ───────┘
 //! ```
@@ -23,6 +24,7 @@ use bytes::Bytes;
 use signaling_protocol::IceServer;
 use tokio::sync::mpsc;
 
+use super::channel::Channel;
 use super::{DtlsState, IcePolicy, IceState, SelectedPair, stats};
 use crate::media::encoded::TrackKind;
 use crate::media::{RemotePacket, SenderReport};
@@ -68,6 +70,10 @@ pub trait Engine: Send + Sync {
     async fn open(&self, setup: Setup, events: EventSender) -> Result<Box<dyn Connection>, EngineError>;
 }
 
+/// Where the messages of a participant's data channels go, whatever connection they come by. When it
+/// is full the engine stops reading them.
+pub type DataSink = mpsc::Sender<(Channel, Bytes)>;
+
 /// Everything a connection is made of.
 pub struct Setup {
     /// STUN and TURN servers.
@@ -82,6 +88,8 @@ pub struct Setup {
     pub ssrcs: Ssrcs,
     /// Where received packets go.
     pub sinks: PacketSinks,
+    /// Where received messages go.
+    pub data: DataSink,
     /// Counts what passes.
     pub tap: Box<dyn WireTap>,
     /// Says how much the path carries.
@@ -191,6 +199,10 @@ pub trait Connection: Send + Sync {
     /// Sends a sender report.
     async fn report(&self, report: OutgoingReport) -> Result<(), EngineError>;
 
+    /// Sends one message by a data channel that is open. All of [`Channel::ALL`] are there from the
+    /// beginning (RFC 8832 section 3, negotiated by the application), if the other side has them.
+    async fn send_data(&self, channel: Channel, message: Bytes) -> Result<(), EngineError>;
+
     /// Asks for a key frame (PLI). Does nothing before the first video packet.
     async fn request_keyframe(&self) -> Result<(), EngineError>;
 
@@ -236,6 +248,8 @@ pub enum Event {
     SenderReport(SenderReport),
     /// The other side wants a key frame (PLI or FIR).
     KeyframeWanted,
+    /// Messages can go by a data channel.
+    ChannelOpen(Channel),
     /// The estimate changed.
     Target {
         /// What the path carries.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::channel::Channel;
 use super::engine::{Candidate, Connection, Engine, EngineError, Event, EventSender, Setup};
 use super::handover::{Cost, Purpose, Standing};
 use super::negotiation::{Manners, Negotiation, OnOffer, State};
@@ -86,6 +87,8 @@ pub struct Link {
     pub heard: Option<Instant>,
     /// When media left it for another one.
     pub left: Option<Instant>,
+    /// The data channels that are open.
+    pub opened: Vec<Channel>,
     /// Why it is of no use, whatever its states say: what it goes by is gone.
     pub cut: Option<Trouble>,
     begun: Instant,
@@ -119,6 +122,7 @@ impl Link {
             up: None,
             heard: None,
             left: None,
+            opened: Vec::new(),
             cut: None,
             begun: clock::now(),
             events: receiver,
@@ -367,6 +371,10 @@ impl Link {
             }
             Event::TrackStarted(_) | Event::SenderReport(_) | Event::KeyframeWanted => {
                 self.note_heard();
+                return Some(event);
+            }
+            Event::ChannelOpen(channel) => {
+                self.opened.push(channel);
                 return Some(event);
             }
             Event::RelayLost(_) | Event::Ended => return Some(event),

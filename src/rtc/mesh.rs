@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::channel::{DataSender, Mailbox};
 use super::engine::{Addresses, Engine};
 use super::network_monitor::News;
 use super::network_monitor::network::Network;
@@ -52,6 +53,7 @@ type Queues = Arc<Mutex<Vec<(u64, FrameQueue)>>>;
 
 struct PeerHandle {
     number: u64,
+    mailbox: Mailbox,
     commands: mpsc::Sender<Command>,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -69,6 +71,7 @@ pub struct Mesh {
     network: Option<Arc<Network>>,
     queues: Queues,
     media: MediaSender,
+    data: DataSender,
     made: u64,
 }
 
@@ -104,6 +107,7 @@ impl Mesh {
             ending: Vec::new(),
             queues,
             media,
+            data: DataSender::default(),
             made: 0,
         }
     }
@@ -113,6 +117,7 @@ impl Mesh {
         let number = self.made;
         let (commands, receiver) = mpsc::channel(peer::COMMANDS);
         let (queue, frames) = FrameQueue::new();
+        let (mailbox, posts) = Mailbox::new();
         let stop = CancellationToken::new();
         let parts = peer::Parts {
             id,
@@ -121,12 +126,14 @@ impl Mesh {
             network: self.network.clone(),
             commands: receiver,
             frames,
+            mailbox: mailbox.clone(),
+            posts,
             events: self.events.clone(),
             stop: stop.clone(),
         };
         self.queues.lock().unwrap_or_else(PoisonError::into_inner).push((number, queue));
         let task = self.runtime.spawn(peer::run(parts));
-        PeerHandle { number, commands, stop, task }
+        PeerHandle { number, mailbox, commands, stop, task }
     }
 
     /// Stops a peer; its task goes on until the connection is closed.
@@ -156,6 +163,10 @@ impl Transport for Mesh {
         self.media.clone()
     }
 
+    fn data(&self) -> DataSender {
+        self.data.clone()
+    }
+
     fn configure(&mut self, config: TransportConfig) {
         self.config = config;
         for handle in self.handles() {
@@ -178,6 +189,7 @@ impl Transport for Mesh {
             return;
         };
         Self::ask(&handle, Command::Adopt(peer.clone()));
+        self.data.add(peer.clone(), handle.mailbox.clone());
         if let Some(old) = self.peers.insert(peer.clone(), handle) {
             self.end(old);
         }
@@ -190,6 +202,7 @@ impl Transport for Mesh {
                 return;
             }
             let handle = self.spawn(Some(from.clone()));
+            self.data.add(from.clone(), handle.mailbox.clone());
             self.peers.insert(from.clone(), handle);
         }
         if let Some(handle) = self.peers.get(from) {
@@ -224,6 +237,7 @@ impl Transport for Mesh {
     }
 
     fn remove(&mut self, peer: &PeerId) {
+        self.data.remove(peer);
         if let Some(handle) = self.peers.remove(peer) {
             self.end(handle);
         }
@@ -231,6 +245,7 @@ impl Transport for Mesh {
 
     fn remove_all(&mut self) {
         let peers = std::mem::take(&mut self.peers);
+        peers.keys().for_each(|peer| self.data.remove(peer));
         for handle in peers.into_values().chain(self.prepared.take()).collect::<Vec<_>>() {
             self.end(handle);
         }

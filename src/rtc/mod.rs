@@ -13,6 +13,7 @@
 
 pub mod accounting;
 pub mod bandwidth;
+pub mod channel;
 pub mod engine;
 mod handover;
 mod improvement;
@@ -43,6 +44,7 @@ pub mod webrtc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use signaling_protocol::{IceServer, PeerId};
 use tokio::sync::mpsc;
@@ -52,6 +54,7 @@ pub use signal::{ConnectionNumber, DescriptionKind, Signal};
 use crate::media::encoded::{EncodedFrame, TrackKind};
 use crate::media::{RemotePacket, SenderReport};
 use crate::units::Bitrate;
+use channel::{Channel, ChannelState, DataSender};
 use network_monitor::{Change, News};
 use reaction::Reaction;
 
@@ -254,6 +257,30 @@ pub enum TransportEvent {
         /// Share of our packets that the participant reported lost lately, 0.0 to 1.0.
         loss: f32,
     },
+    /// A message of the participant's. Comes once, whatever happens to the connection below; those of
+    /// a reliable channel come in order.
+    Data {
+        /// Who sent it.
+        peer: PeerId,
+        /// By which channel.
+        channel: Channel,
+        /// At most 64 KiB.
+        message: Bytes,
+    },
+    /// A message was refused, and now there is room for more.
+    Room {
+        /// For whom.
+        peer: PeerId,
+        /// In which channel.
+        channel: Channel,
+    },
+    /// Whether the participant has data channels. Told once it is known.
+    Channels {
+        /// Who.
+        peer: PeerId,
+        /// Whether.
+        state: ChannelState,
+    },
     /// The answer to [`Transport::request_stats`].
     Stats {
         /// Whose connection.
@@ -302,6 +329,9 @@ impl MediaSender {
 pub trait Transport: Send {
     /// Where the encode threads put their frames.
     fn media(&self) -> MediaSender;
+
+    /// Where messages for participants are posted.
+    fn data(&self) -> DataSender;
 
     /// New servers or credentials, for connections made from now on.
     fn configure(&mut self, config: TransportConfig);

@@ -71,6 +71,7 @@ impl Peer {
             video,
             ssrcs: self.ssrcs,
             sinks: self.sinks.clone(),
+            data: self.data.clone(),
             tap: Box::new(self.accounts.clone()),
             estimator: Box::new(PathEstimator::starting_at(start.unwrap_or(bandwidth::START), max_bitrate)),
         };
@@ -201,5 +202,6 @@ impl Peer {
             self.on_target(bitrate, loss).await;
         }
         self.tell_carrier().await;
+        self.move_channels().await;
     }
 }

@@ -89,6 +89,7 @@ impl Peer {
     pub(super) async fn flush(&mut self, now: Instant) {
         while let Some((frame, index)) = self.pacer.poll(now) {
             let Some(packet) = self.outbound.number(&frame, index) else { continue };
+            self.channels.on_media(packet.payload.len() + OVERHEAD, now);
             let both = self.overlap.take(now);
             for link in &self.links {
                 let carries = link.number == self.carrier || (both && link.number < self.carrier);

@@ -13,6 +13,7 @@
 //! Tracks, numbers, pacing and accounts are the participant's, so that a move is neither heard nor
 //! seen.
 
+mod channels;
 mod links;
 mod media;
 mod network;
@@ -25,12 +26,14 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use signaling_protocol::PeerId;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::accounting::SharedAccounts;
-use super::engine::{Candidate, Event, PacketSinks, Ssrcs};
+use super::channel::{self, Channel, Mailbox};
+use super::engine::{Candidate, DataSink, Event, PacketSinks, Ssrcs};
 use super::handover::{Overlap, Purpose};
 use super::improvement::Improvement;
 use super::link::Link;
@@ -49,6 +52,7 @@ use super::{
 use crate::clock;
 use crate::media::RemotePacket;
 use crate::units::Bitrate;
+use channels::Channels;
 use told::Told;
 
 /// Calls on their way to a peer. They are few; when full, the call is lost and logged.
@@ -102,6 +106,10 @@ pub struct Parts {
     pub commands: mpsc::Receiver<Command>,
     /// From the encode threads.
     pub frames: FrameSource,
+    /// Counts what is posted for the participant.
+    pub mailbox: Mailbox,
+    /// What was posted.
+    pub posts: mpsc::Receiver<(Channel, Bytes)>,
     /// To the mesh's owner.
     pub events: mpsc::Sender<TransportEvent>,
     /// Ends the task, politely.
@@ -129,6 +137,8 @@ struct Peer {
     /// Candidates of an offer that has not come yet.
     held: Vec<(ConnectionNumber, Candidate)>,
     sinks: PacketSinks,
+    data: DataSink,
+    channels: Channels,
     audio: Option<mpsc::Receiver<RemotePacket>>,
     video: Option<mpsc::Receiver<RemotePacket>>,
     accounts: SharedAccounts,
@@ -149,8 +159,10 @@ struct Peer {
 
 /// Runs one participant's connections until it is stopped.
 pub async fn run(parts: Parts) {
-    let Parts { id, config, options, network, mut commands, mut frames, events, stop } = parts;
+    let Parts { id, config, options, network, mut commands, mut frames, mailbox, mut posts, events, stop } =
+        parts;
     let (sinks, audio, video) = PacketSinks::channels();
+    let (data, mut arrivals) = mpsc::channel(channel::ARRIVALS);
     let random = || getrandom::u32().unwrap_or(0x5c17) as u16 & 0x7fff;
     let mut peer = Peer {
         outlet: Outlet { id, events, stop: stop.clone() },
@@ -165,6 +177,8 @@ pub async fn run(parts: Parts) {
         they_move: false,
         held: Vec::new(),
         sinks,
+        data,
+        channels: Channels::new(mailbox),
         audio: Some(audio),
         video: Some(video),
         accounts: SharedAccounts::default(),
@@ -189,6 +203,8 @@ pub async fn run(parts: Parts) {
             },
             (number, event) = next_event(&mut peer.links) => peer.on_event(number, event).await,
             Some(frame) = frames.next() => peer.on_frame(frame, &frames).await,
+            Some((channel, message)) = posts.recv() => peer.on_posted(channel, message).await,
+            Some((channel, message)) = arrivals.recv() => peer.on_data(channel, message).await,
             () = sleep_until(wake) => peer.on_time(clock::now()).await,
         }
     }
@@ -230,6 +246,7 @@ impl Peer {
             self.check_at,
             self.next_report,
             self.pacer.next_deadline(),
+            self.channels.poll_timeout(self.working()),
         ]
         .into_iter()
         .flatten()
@@ -238,6 +255,7 @@ impl Peer {
 
     async fn on_time(&mut self, now: Instant) {
         self.flush(now).await;
+        self.send_data(now).await;
         for link in &mut self.links {
             link.on_time(now, &self.outlet).await;
         }
@@ -344,12 +362,14 @@ impl Peer {
             Event::KeyframeWanted => self.want_keyframe().await,
             Event::RelayLost(address) if carrier => self.on_relay_lost(address, now).await,
             Event::Ended => self.on_ended(number).await,
+            Event::ChannelOpen(channel) if carrier => self.greet(channel).await,
             Event::Ice(_)
             | Event::Dtls(_)
             | Event::Target { .. }
             | Event::Candidate(_)
             | Event::Gathered { .. }
             | Event::RelayLost(_)
+            | Event::ChannelOpen(_)
             | Event::Problem(_) => {}
         }
         self.settle(now).await;

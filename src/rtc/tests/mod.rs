@@ -1,6 +1,7 @@
 //! Two meshes over real PeerConnections on loopback, joined by channels in place of signaling.
 
 mod bad_servers;
+mod channels;
 mod counted;
 mod measured;
 mod moves;
@@ -46,6 +47,8 @@ struct Side {
     stats: Option<stats::Report>,
     reactions: Vec<Reaction>,
     trouble: Option<Trouble>,
+    messages: Vec<(Channel, Bytes)>,
+    channels: Option<ChannelState>,
 }
 
 fn config() -> TransportConfig {
@@ -77,6 +80,8 @@ impl Side {
             stats: None,
             reactions: Vec::new(),
             trouble: None,
+            messages: Vec::new(),
+            channels: None,
         }
     }
 
@@ -109,7 +114,9 @@ impl Side {
             }
             TransportEvent::Stats { report, .. } => self.stats = Some(report),
             TransportEvent::NetworkChange { reaction, .. } => self.reactions.push(reaction),
-            TransportEvent::Dtls { .. } => {}
+            TransportEvent::Data { channel, message, .. } => self.messages.push((channel, message)),
+            TransportEvent::Channels { state, .. } => self.channels = Some(state),
+            TransportEvent::Dtls { .. } | TransportEvent::Room { .. } => {}
         }
         None
     }
@@ -315,7 +322,7 @@ async fn the_first_offer_is_small_and_holds_nothing_that_is_not_needed() {
     println!("{} bytes\n{sdp}", sdp.len());
     assert!(sdp.len() < 2_000, "{} bytes", sdp.len());
     assert_eq!(sdp.matches("a=rtpmap:").count(), 2);
-    assert_eq!(sdp.matches("m=").count(), 2);
+    assert_eq!(sdp.matches("m=").count(), 3);
     for needed in [
         "VP8/90000",
         "opus/48000/2",

@@ -22,6 +22,7 @@ use ::rtc::ice::mdns::MulticastDnsMode;
 use ::rtc::media_stream::MediaStreamTrack;
 use ::rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use ::rtc::rtp_transceiver::rtp_sender::{RTCRtpCodingParameters, RTCRtpEncodingParameters};
+use ::webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit};
 use ::webrtc::media_stream::track_local::TrackLocal;
 use ::webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use ::webrtc::peer_connection::{
@@ -31,11 +32,15 @@ use ::webrtc::peer_connection::{
 };
 use ::webrtc::rtp_transceiver::RtpSender;
 use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use signaling_protocol::IceServer;
+use tokio::task::JoinSet;
 
+use super::channel::Channel;
 use super::engine::{
-    Candidate, Connection, Engine, EngineError, EventSender, Heard, OutgoingPacket, OutgoingReport, Setup,
+    Candidate, Connection, DataSink, Engine, EngineError, Event, EventSender, Heard, OutgoingPacket,
+    OutgoingReport, Setup,
 };
 use super::stun::SharedAccounts;
 use super::{CandidateType, IcePolicy, SelectedPair, sdp, stats};
@@ -170,6 +175,9 @@ struct CrateConnection {
     sender: Arc<dyn RtpSender>,
     audio: LocalTrack,
     video: Option<LocalTrack>,
+    channels: Vec<(Channel, Arc<dyn DataChannel>)>,
+    /// One for each channel; they end with the connection.
+    _readers: JoinSet<()>,
     servers: Arc<Servers>,
     learned: Arc<Learned>,
     local: Arc<LocalFacts>,
@@ -214,8 +222,30 @@ impl CrateConnection {
         if let Some(video) = &video {
             pc.add_track(video.track.clone()).await.map_err(text)?;
         }
+        let (mut channels, mut readers) = (Vec::new(), JoinSet::new());
+        for channel in Channel::ALL {
+            let open = pc.create_data_channel(channel.label(), Some(parameters(channel)));
+            let opened = open.await.map_err(text)?;
+            channels.push((channel, opened.clone()));
+            readers.spawn(read(channel, opened, setup.data.clone(), events.clone()));
+        }
         let settled = Mutex::new(Settled { role: None, audio: codecs::OPUS, video: codecs::VP8 });
-        Ok(Self { pc, sender, audio, video, servers, learned, local, path, closing, settled, accounts })
+        let _readers = readers;
+        Ok(Self {
+            pc,
+            sender,
+            audio,
+            video,
+            channels,
+            _readers,
+            servers,
+            learned,
+            local,
+            path,
+            closing,
+            settled,
+            accounts,
+        })
     }
 
     fn settled(&self) -> MutexGuard<'_, Settled> {
@@ -233,6 +263,34 @@ impl CrateConnection {
     async fn set_local(&self, description: RTCSessionDescription) -> Result<(), ::webrtc::error::Error> {
         self.local.learn(&description.sdp);
         self.pc.set_local_description(description).await
+    }
+}
+
+/// Both sides make the channel, so that it needs neither a word nor a round trip of its own.
+fn parameters(channel: Channel) -> RTCDataChannelInit {
+    RTCDataChannelInit {
+        ordered: channel.is_reliable(),
+        max_retransmits: (!channel.is_reliable()).then_some(0),
+        negotiated: Some(channel.stream()),
+        ..Default::default()
+    }
+}
+
+/// Passes on what comes by a channel, as fast as it is taken.
+async fn read(channel: Channel, from: Arc<dyn DataChannel>, to: DataSink, events: EventSender) {
+    while let Some(event) = from.poll().await {
+        let taken = match event {
+            DataChannelEvent::OnOpen => {
+                events.send(Event::ChannelOpen(channel));
+                Ok(())
+            }
+            DataChannelEvent::OnMessage(message) => to.send((channel, message.data.freeze())).await,
+            // Low and high water marks come at odd times, and our own windows make them needless.
+            _ => Ok(()),
+        };
+        if taken.is_err() {
+            return;
+        }
     }
 }
 
@@ -428,6 +486,18 @@ impl Connection for CrateConnection {
             ..Default::default()
         };
         failed("send a report", track.track.write_rtcp(vec![Box::new(packet)])).await
+    }
+
+    async fn send_data(&self, channel: Channel, message: Bytes) -> Result<(), EngineError> {
+        let known = self.channels.iter().find(|(known, _)| *known == channel);
+        let Some((_, to)) = known else { return Ok(()) };
+        failed("send a message", async {
+            if !channel.is_reliable() && to.outstanding_bytes().await? > channel.capacity() {
+                return Ok(());
+            }
+            to.send(BytesMut::from(message)).await
+        })
+        .await
     }
 
     async fn request_keyframe(&self) -> Result<(), EngineError> {
