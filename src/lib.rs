@@ -18,6 +18,7 @@ pub mod diagnosis;
 pub mod dial;
 pub mod doctor;
 pub mod engine;
+pub mod files;
 pub mod headless;
 pub mod link;
 pub mod media;

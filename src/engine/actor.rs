@@ -13,6 +13,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use signaling_protocol::{Admission, ClientMessage, IceServer, MediaState, PeerId};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -27,6 +28,7 @@ use crate::media::sounds::Sound;
 use crate::record::convert::{self, Privacy};
 use crate::record::write::Keep;
 use crate::record::{Configuration, Phase, Side, SignalingState, What};
+use crate::rtc::channel::Channel;
 use crate::rtc::mesh::{Mesh, Options};
 use crate::rtc::network_monitor::{NetworkMonitor, News};
 use crate::rtc::stats::Report;
@@ -43,6 +45,7 @@ use super::media_session::{DeviceChange, DeviceKind, MediaEvent, MediaSession};
 use super::parts::EngineParts;
 use super::quality::QualityLog;
 use super::recorder::Recorder;
+use super::talk::Talk;
 use super::view::{CallPhase, CallView, Notice, Severity};
 
 /// What devices and decoders tell; the threads behind wait when it is full, except for requests
@@ -91,6 +94,7 @@ pub struct Actor {
     transport: Mesh,
     transport_events: mpsc::Receiver<TransportEvent>,
     signaling: Option<SignalingHandle>,
+    talk: Talk,
     media: MediaSession,
     media_events: mpsc::Receiver<MediaEvent>,
     devices: DeviceList,
@@ -119,6 +123,7 @@ enum Event {
     Transport(TransportEvent),
     Media(MediaEvent),
     Devices,
+    Files,
     Network(News),
     Hosting(std::io::Result<Hosting>),
     Saved(Result<String, String>),
@@ -136,6 +141,7 @@ impl Actor {
         let network = NetworkMonitor::start();
         let options = Options { network: Some(network.network()), ..Options::new(parts.dialer.clone()) };
         let transport = Mesh::new(options, config, Handle::current(), transport_tx);
+        let talk = Talk::new(transport.data(), parts.files.clone());
         let settings = parts.settings.clone();
         let mut machine = CallMachine::new();
         let now = clock::now();
@@ -153,6 +159,7 @@ impl Actor {
             network,
             transport,
             transport_events,
+            talk,
             signaling: None,
             media_events,
             devices: DeviceList::watch(),
@@ -183,13 +190,14 @@ impl Actor {
         }
         self.publish();
         loop {
-            let timeout = self.machine.poll_timeout();
+            let timeout = [self.machine.poll_timeout(), self.talk.poll_timeout()].into_iter().flatten().min();
             let event = tokio::select! {
                 command = self.commands.recv() => Event::Command(command),
                 event = next_signal(&mut self.signaling) => Event::Signaling(event),
                 Some(event) = self.transport_events.recv() => Event::Transport(event),
                 Some(event) = self.media_events.recv() => Event::Media(event),
                 () = self.devices.changed() => Event::Devices,
+                () = self.talk.files_changed() => Event::Files,
                 news = self.network.next() => Event::Network(news),
                 hosting = ended(&mut self.hosting_starts) => Event::Hosting(hosting.flatten()),
                 saved = ended(&mut self.saving) => Event::Saved(saved.map_err(|error| error.to_string()).flatten()),
@@ -213,6 +221,7 @@ impl Actor {
             Event::Transport(event) => self.on_transport(event),
             Event::Media(event) => self.on_media(event),
             Event::Devices => self.media.on_devices_changed(&self.devices.current()),
+            Event::Files => self.talk.file_news().into_iter().for_each(|news| self.record.tell(news)),
             Event::Network(news) => self.on_network(&news),
             Event::Hosting(result) => self.on_hosting(result),
             Event::Saved(Ok(text)) => self.decide(Input::Notice { severity: Severity::Info, text }),
@@ -220,7 +229,10 @@ impl Actor {
                 let text = format!("The record was not saved: {reason}.");
                 self.decide(Input::Notice { severity: Severity::Warning, text });
             }
-            Event::Timeout => self.decide(Input::Tick),
+            Event::Timeout => {
+                self.talk.handle_timeout(clock::now());
+                self.decide(Input::Tick);
+            }
             Event::Meters => {
                 self.ring_again();
                 self.media.synchronise();
@@ -237,6 +249,7 @@ impl Actor {
         if self.signaling.is_none() && begins(&command) {
             self.record.begin(if self.settings.keep_records { Keep::Always } else { Keep::WhenAsked });
             self.diagnosis.reset();
+            self.talk.reset();
             self.server = None;
         }
         match command {
@@ -256,6 +269,17 @@ impl Actor {
             Command::Dismiss => self.decide(Input::Dismiss),
             Command::LockRoom(switch) => self.decide(Input::LockRoom(switch)),
             Command::RestartIce => self.decide(Input::RestartIce),
+            Command::Chat(command) => {
+                let view = Arc::clone(&self.view.borrow());
+                let news = self.talk.on_chat(command, &view.peers, clock::now());
+                news.into_iter().for_each(|news| self.record.tell(news));
+            }
+            Command::File(command) => {
+                let view = Arc::clone(&self.view.borrow());
+                if let Some(What::Error { text }) = self.talk.on_file(command, &view.peers) {
+                    self.decide(Input::Notice { severity: Severity::Warning, text });
+                }
+            }
             Command::DismissNotice(id) => self.decide(Input::DismissNotice(id)),
             Command::Microphone(switch) => self.media.switch_microphone(switch),
             Command::Camera(switch) => self.media.switch_camera(switch),
@@ -386,16 +410,25 @@ impl Actor {
             TransportEvent::Phase { peer, phase, .. } => {
                 self.record.tell_of(&peer, What::Connection { state: phase });
                 if phase == PeerPhase::Connected {
+                    self.talk.begin(clock::now());
                     self.media.connected();
                 }
             }
             TransportEvent::Stats { peer, report } => self.on_stats(&peer, report),
             TransportEvent::NetworkChange { change, reaction, .. } => self.record.network(&change, &reaction),
-            TransportEvent::TargetRate { .. }
-            | TransportEvent::Data { .. }
-            | TransportEvent::Room { .. }
-            | TransportEvent::Channels { .. } => {}
+            TransportEvent::Data { peer, channel, message } => self.on_data(peer, channel, message),
+            TransportEvent::Room { channel, .. } => self.talk.on_room(channel),
+            TransportEvent::Channels { peer, state } => self.talk.on_channels(peer, state),
+            TransportEvent::TargetRate { .. } => {}
         }
+    }
+
+    fn on_data(&mut self, peer: PeerId, channel: Channel, message: Bytes) {
+        let view = Arc::clone(&self.view.borrow());
+        // Who is not in the call says nothing.
+        let Some(person) = view.peers.iter().find(|person| person.peer == peer) else { return };
+        let news = self.talk.on_data(peer, &person.name, channel, message, clock::now());
+        news.into_iter().for_each(|news| self.record.tell(news));
     }
 
     fn on_network(&mut self, news: &News) {
@@ -493,6 +526,7 @@ impl Actor {
             }
             Effect::Remove(peer) => {
                 self.transport.remove(&peer);
+                self.talk.forget(&peer);
                 self.media.remove_peer(&peer);
                 self.quality.remove(&peer);
                 self.diagnosis.forget_shared();
@@ -500,6 +534,7 @@ impl Actor {
             Effect::CloseConnections => {
                 self.connected = false;
                 self.transport.remove_all();
+                self.talk.forget_all();
             }
             Effect::StartMedia => {
                 self.quality.reset();
@@ -605,6 +640,7 @@ impl Actor {
         self.machine.fill(&mut view, clock::now());
         self.media.fill(&mut view);
         self.quality.fill(&mut view);
+        self.talk.fill(&mut view);
         view.devices = self.devices.current();
         view.settings = self.settings.clone();
         self.record.devices(self.media.recorded());
@@ -633,9 +669,9 @@ impl Actor {
         }
         while self.goodbyes.join_next().await.is_some() {}
         // Threads of devices are joined, which may take a moment.
-        let (media, record) = (self.media, self.record);
+        let (media, talk, record) = (self.media, self.talk, self.record);
         let ending = move || {
-            drop(media);
+            drop((media, talk));
             record.finish();
         };
         tokio::task::spawn_blocking(ending).await.ok();

@@ -1,8 +1,12 @@
 //! What a face (window or script) may ask of the engine.
 
+use std::path::PathBuf;
+
 use signaling_protocol::{Admission, PeerId};
 
+use crate::chat::Reaction;
 use crate::config::Settings;
+use crate::files::FileId;
 use crate::link::Link;
 
 /// A switch with a name instead of a bare `bool`.
@@ -49,6 +53,36 @@ impl DeviceChoice {
             id => DeviceChoice::Id(id.to_owned()),
         }
     }
+}
+
+/// What a person may do in the chat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChatCommand {
+    /// Says something to everybody.
+    Say(String),
+    /// Writes.
+    Typing,
+    /// Raises the hand, or takes it down.
+    Raise(Switch),
+    /// Shows a reaction.
+    React(Reaction),
+    /// Has read everything.
+    Read,
+}
+
+/// What a person may do with files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileCommand {
+    /// Offers a file to everybody.
+    Send(PathBuf),
+    /// Takes one that is offered.
+    Accept(FileId),
+    /// Does not want it.
+    Decline(FileId),
+    /// Ends one that is on its way.
+    Cancel(FileId),
+    /// Puts one that is over out of sight.
+    Dismiss(FileId),
 }
 
 /// What a person or a script may ask. Everything that follows shows in the
@@ -105,6 +139,10 @@ pub enum Command {
     KeepRecord,
     /// Keeps it, and writes it for tools that read dumps of `chrome://webrtc-internals`.
     ExportRecord,
+    /// Something in the chat.
+    Chat(ChatCommand),
+    /// Something with a file.
+    File(FileCommand),
     /// Looks for a new network path to everybody.
     RestartIce,
     /// Ends the engine.

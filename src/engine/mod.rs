@@ -16,6 +16,7 @@ pub mod parts;
 mod quality;
 mod recorder;
 mod story;
+mod talk;
 pub mod view;
 
 use std::sync::Arc;

@@ -6,6 +6,7 @@ use signaling_protocol::IceServer;
 
 use crate::config::{Settings, SettingsFile};
 use crate::dial::{Dialer, Trust};
+use crate::files::{Accept, Folder};
 use crate::proxy::Proxies;
 use crate::rtc::IcePolicy;
 use crate::units::{Bitrate, Resolution};
@@ -75,6 +76,8 @@ pub struct EngineParts {
     pub with_video: bool,
     /// Cap on the video bitrate.
     pub max_bitrate: Option<Bitrate>,
+    /// Where files go that others send.
+    pub files: Folder,
     /// How servers are reached.
     pub dialer: Dialer,
 }
@@ -98,6 +101,7 @@ impl EngineParts {
             ice_policy: IcePolicy::All,
             with_video: true,
             max_bitrate: None,
+            files: Folder { path: Folder::downloads(), accept: Accept::Ask },
             dialer: Dialer::new(Trust::system(), proxies),
         }
     }

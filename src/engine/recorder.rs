@@ -270,6 +270,8 @@ impl Recorder {
     }
 
     fn write(&mut self, entry: Entry) {
+        // What people write to each other is not kept.
+        let entry = entry.without_words();
         if let Some(writer) = &mut self.writer {
             writer.take(entry.clone());
         }

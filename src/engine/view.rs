@@ -4,13 +4,16 @@
 //! that a view can be written by hand in a test.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use signaling_protocol::{Admission, DeclineReason, MediaState, PeerId};
 
+use crate::chat::ChatView;
 use crate::config::Settings;
 pub use crate::diagnosis::Verdict;
+use crate::files::FileView;
 pub use crate::media::devices::{Device, Devices};
 use crate::rtc::{IceState, PeerPhase, SelectedPair, Trouble};
 
@@ -39,6 +42,12 @@ pub struct CallView {
     pub verdict: Option<Verdict>,
     /// Short messages, oldest first.
     pub notices: Vec<Notice>,
+    /// What is said in writing.
+    pub chat: ChatView,
+    /// Files on their way and lately, oldest first.
+    pub files: Arc<Vec<FileView>>,
+    /// Those whose programs have neither chat nor files.
+    pub without_channels: Vec<PeerId>,
     /// What this computer has.
     pub devices: Devices,
     /// Name, server, devices and switches that are remembered.

@@ -24,11 +24,12 @@ use log::{Log, LogFile, LogWriter};
 use crate::clock;
 use crate::config::Settings;
 use crate::dial::{Dialer, Trust};
-use crate::engine::command::{Command, Switch};
+use crate::engine::command::{ChatCommand, Command, FileCommand, Switch};
 use crate::engine::frames::{FrameKey, FrameSlots};
 use crate::engine::parts::{AudioChoice, EngineParts, SinkChoice, VideoChoice};
 use crate::engine::view::EndReason;
 use crate::engine::{Engine, EngineHandle};
+use crate::files::{Accept, Folder};
 use crate::link::Link;
 use crate::media::frame::VideoFrame;
 use crate::media::source::wav::WavFile;
@@ -193,6 +194,7 @@ fn parts(args: &ProbeArgs) -> Result<EngineParts, Failure> {
         ice_servers,
         ice_policy: IcePolicy::from(args.ice_policy),
         with_video: !args.no_video,
+        files: Folder { path: args.out.as_ref().map(|out| out.join("files")), accept: Accept::Always },
         max_bitrate: args.max_bitrate().map_err(Failure::Arguments)?,
         dialer: Dialer::new(trust, proxies),
         ..EngineParts::devices(settings)
@@ -317,10 +319,15 @@ impl Script<'_> {
             "mute" => self.command(Command::Microphone(Switch::Off)).await?,
             "unmute" => self.command(Command::Microphone(Switch::On)).await?,
             "hangup" => return Ok(Next::HangUp),
+            other if let Some(text) = other.strip_prefix("chat ") => {
+                self.command(Command::Chat(ChatCommand::Say(text.to_owned()))).await?;
+            }
+            other if let Some(file) = other.strip_prefix("send ") => {
+                self.command(Command::File(FileCommand::Send(file.trim().into()))).await?;
+            }
             other => {
                 let what = match other.split_whitespace().next() {
                     Some("share" | "unshare") => "screen sharing is not part of this version",
-                    Some("chat" | "send") => "chat and files are not part of this version",
                     _ => "unknown command; known are call, restart, mute, unmute, hangup",
                 };
                 self.complain(&format!("{other}: {what}"));

@@ -218,6 +218,38 @@ pub enum What {
         /// One sentence.
         text: String,
     },
+    /// Somebody wrote something.
+    Chat {
+        /// Who.
+        side: Side,
+        /// Its length in bytes of UTF-8.
+        bytes: usize,
+        /// What; a script is told, records are not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+    },
+    /// A file is further, or over.
+    File {
+        /// Whose.
+        side: Side,
+        /// Tells files of one run apart.
+        id: u64,
+        /// How far: `preparing`, `offered`, `asking`, `moving`, `checking`, `done`, `declined`, `ended`.
+        state: String,
+        /// Its size in bytes.
+        size: u64,
+        /// Bytes that are with the receiver.
+        moved: u64,
+        /// Its name; a script is told, records are not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// Where it is, once it came to us; a script is told, records are not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path: Option<String>,
+        /// Why it ended, in one sentence; a script is told, records are not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// The call is over.
     Ended(EndReason),
     /// Lines are missing here, because the disk was too slow.
@@ -434,6 +466,16 @@ impl Entry {
         serde_json::to_string(self).unwrap_or_default()
     }
 
+    /// The same without what people write to each other and how they call their files.
+    pub fn without_words(mut self) -> Self {
+        match &mut self.what {
+            What::Chat { text, .. } => *text = None,
+            What::File { name, path, reason, .. } => (*name, *path, *reason) = (None, None, None),
+            _ => {}
+        }
+        self
+    }
+
     /// Reads a JSON line.
     pub fn parse(line: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(line)
@@ -474,6 +516,8 @@ impl Entry {
                 | What::ServerClock { .. }
                 | What::Device(_)
                 | What::Visitor { .. }
+                | What::Chat { .. }
+                | What::File { .. }
                 | What::Ended(_)
                 | What::Lost { .. }
                 | What::Bye
@@ -517,6 +561,8 @@ impl What {
             What::Visitor { .. } => "visitor",
             What::Notice { .. } => "notice",
             What::Error { .. } => "error",
+            What::Chat { .. } => "chat",
+            What::File { .. } => "file",
             What::Ended(_) => "ended",
             What::Lost { .. } => "lost",
             What::Bye => "bye",

@@ -308,6 +308,8 @@ impl History {
             | What::Facts { .. }
             | What::Visitor { .. }
             | What::Notice { .. }
+            | What::Chat { .. }
+            | What::File { .. }
             | What::Error { .. }
             | What::Ended(_)
             | What::Bye

@@ -161,12 +161,12 @@ impl DataSender {
     }
 
     /// A participant came.
-    pub(super) fn add(&self, peer: PeerId, mailbox: Mailbox) {
+    pub fn add(&self, peer: PeerId, mailbox: Mailbox) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(peer, mailbox);
     }
 
     /// A participant went.
-    pub(super) fn remove(&self, peer: &PeerId) {
+    pub fn remove(&self, peer: &PeerId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(peer);
     }
 }

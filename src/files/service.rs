@@ -1,0 +1,663 @@
+//! The thread that sends and receives files, and its handle.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use signaling_protocol::PeerId;
+use tokio::sync::watch;
+
+use super::message::{Hash, Message, Stop};
+use super::transfer::{Accept, Failure, Folder, Hashing, Receiving, Role, Sending, Transfer, told};
+use super::{FileId, FileState, FileView, Way, name};
+use crate::chat::text;
+use crate::clock;
+use crate::rtc::channel::{Channel, DataSender, Refusal};
+
+/// Messages and wishes that wait for the disk. An honest sender is at most a window ahead, which is
+/// 128 pieces a file; when it is full the newest is dropped and counted, and the file it belongs to
+/// ends as one whose pieces do not follow each other.
+const INBOX: usize = 4_096;
+
+/// Files of one person that may wait or move; more are declined.
+const FROM_ONE: usize = 16;
+
+/// Files that move at once to one person; others wait for their turn.
+const AT_ONCE: usize = 4;
+
+/// Pieces of a file in one turn.
+const TURN: usize = 16;
+
+/// How often a view is made while files move.
+const VIEW: Duration = Duration::from_millis(150);
+
+/// A refused piece is tried again after this, should nobody tell that there is room.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// Files that are over and still shown; when there are more the oldest goes.
+const OVER: usize = 50;
+
+/// What the thread is told.
+#[derive(Debug)]
+pub enum Input {
+    /// A file for these people, with their names.
+    Send {
+        /// Where it is.
+        path: PathBuf,
+        /// For whom.
+        to: Vec<(PeerId, String)>,
+    },
+    /// We want it.
+    Accept(FileId),
+    /// We do not.
+    Decline(FileId),
+    /// We do not want it any more.
+    Cancel(FileId),
+    /// It need not be shown any more.
+    Dismiss(FileId),
+    /// A message of the files channel.
+    Data {
+        /// Of whom.
+        peer: PeerId,
+        /// As called.
+        person: String,
+        /// The message.
+        message: Bytes,
+    },
+    /// There is room again in somebody's channel.
+    Room,
+    /// Somebody left.
+    Gone(PeerId),
+    /// A new call: what is over is forgotten.
+    Reset,
+}
+
+/// Sends and receives files. Dropping it ends the thread, which keeps what it has of them.
+#[derive(Debug)]
+pub struct Files {
+    inbox: Option<SyncSender<Input>>,
+    view: watch::Receiver<Arc<Vec<FileView>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Files {
+    /// Starts the thread.
+    pub fn start(folder: Folder, data: DataSender) -> std::io::Result<Self> {
+        let (inbox, inputs) = sync_channel(INBOX);
+        let (tell, view) = watch::channel(Arc::default());
+        let service = Service {
+            folder,
+            data,
+            transfers: Vec::new(),
+            control: BTreeMap::new(),
+            interrupted: Vec::new(),
+            made: 0,
+            blocked: None,
+            buffer: Vec::new(),
+            tell,
+            told_at: None,
+            news: false,
+        };
+        let thread = std::thread::Builder::new().name("files".into()).spawn(move || service.run(&inputs))?;
+        Ok(Self { inbox: Some(inbox), view, thread: Some(thread) })
+    }
+
+    /// Tells the thread; never waits.
+    pub fn tell(&self, input: Input) {
+        let Some(inbox) = &self.inbox else { return };
+        if let Err(TrySendError::Full(_)) = inbox.try_send(input) {
+            tracing::warn!("the disk is too slow for what comes; a piece of a file is dropped");
+        }
+    }
+
+    /// All files, oldest first.
+    pub fn view(&self) -> Arc<Vec<FileView>> {
+        Arc::clone(&self.view.borrow())
+    }
+
+    /// Resolves when the view is another one.
+    pub async fn changed(&mut self) {
+        if self.view.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        self.inbox = None;
+        if let Some(thread) = self.thread.take() {
+            // A slice of work at most, unless the disk hangs; then nobody waits for it.
+            let deadline = clock::now() + Duration::from_secs(1);
+            while !thread.is_finished() && clock::now() < deadline {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+}
+
+struct Service {
+    folder: Folder,
+    data: DataSender,
+    transfers: Vec<Transfer>,
+    /// Messages, other than pieces, that wait for room.
+    control: BTreeMap<PeerId, VecDeque<Bytes>>,
+    /// What was accepted and broke off: it needs no second consent.
+    interrupted: Vec<Hash>,
+    made: u64,
+    /// A piece was refused; when to try again.
+    blocked: Option<Instant>,
+    buffer: Vec<u8>,
+    tell: watch::Sender<Arc<Vec<FileView>>>,
+    told_at: Option<Instant>,
+    /// Something is new that should be seen at once.
+    news: bool,
+}
+
+impl Service {
+    fn run(mut self, inputs: &Receiver<Input>) {
+        loop {
+            let now = clock::now();
+            let busy = self.work(now);
+            self.publish(now);
+            let wait = if busy { Duration::ZERO } else { self.patience(now) };
+            match inputs.recv_timeout(wait) {
+                Ok(input) => {
+                    self.on_input(input);
+                    // Whatever came meanwhile, before the next turn.
+                    for _ in 0..TURN * AT_ONCE {
+                        let Ok(input) = inputs.try_recv() else { break };
+                        self.on_input(input);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// How long nothing has to be done.
+    fn patience(&self, now: Instant) -> Duration {
+        match self.blocked {
+            Some(at) => at.saturating_duration_since(now),
+            None if self.transfers.iter().all(|transfer| transfer.view.state.is_over()) => {
+                Duration::from_secs(3_600)
+            }
+            None => VIEW,
+        }
+    }
+
+    fn on_input(&mut self, input: Input) {
+        match input {
+            Input::Send { path, to } => self.prepare(&path, to),
+            Input::Accept(id) => self.accept(id),
+            Input::Decline(id) => self.decline(id),
+            Input::Cancel(id) => self.cancel(id),
+            Input::Dismiss(id) => {
+                self.transfers.retain(|transfer| transfer.view.id != id || !transfer.view.state.is_over());
+                self.news = true;
+            }
+            Input::Data { peer, person, message } => match Message::parse(&message) {
+                Some(message) => self.on_message(peer, &person, message),
+                None => tracing::debug!("a message about a file cannot be read"),
+            },
+            Input::Room => self.blocked = None,
+            Input::Gone(peer) => self.gone(&peer),
+            Input::Reset => {
+                self.transfers.retain(|transfer| !transfer.view.state.is_over());
+                self.news = true;
+            }
+        }
+    }
+
+    // Sending.
+
+    fn add(&mut self, peer: PeerId, person: String, name: String, size: u64, way: Way) -> usize {
+        self.made += 1;
+        let over = self.transfers.iter().filter(|transfer| transfer.view.state.is_over()).count();
+        if over > OVER
+            && let Some(oldest) = self.transfers.iter().position(|transfer| transfer.view.state.is_over())
+        {
+            self.transfers.remove(oldest);
+        }
+        let view = FileView {
+            id: FileId(self.made),
+            peer,
+            person: text::one_line(&person, 40),
+            name,
+            size,
+            way,
+            state: FileState::Preparing,
+            moved: 0,
+            rate: 0,
+        };
+        let (wire, progress) = (self.made as u32, Default::default());
+        self.transfers.push(Transfer { view, wire, progress, role: Role::Over });
+        self.news = true;
+        self.transfers.len() - 1
+    }
+
+    fn prepare(&mut self, path: &Path, to: Vec<(PeerId, String)>) {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let opened = File::open(path).and_then(|file| {
+            let metadata = file.metadata()?;
+            match metadata.is_file() {
+                true => Ok((file, metadata.len())),
+                false => Err(std::io::Error::other("it is a folder or a device, not a file")),
+            }
+        });
+        for (peer, person) in to {
+            let at = self.add(peer, person, name::safe(&name), 0, Way::Sending);
+            let hashing = match &opened {
+                Ok((_, size)) => {
+                    self.transfers[at].view.size = *size;
+                    // Each has a position of its own, so each is opened.
+                    File::open(path).and_then(Hashing::new).map_err(|error| error.to_string())
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            match hashing {
+                Ok(hashing) => self.transfers[at].role = Role::Preparing(hashing),
+                Err(error) => {
+                    let reason = format!("{name} cannot be read: {error}.");
+                    self.transfers[at].end(FileState::Ended { reason });
+                }
+            }
+        }
+    }
+
+    fn offer(&mut self, at: usize, hash: Hash, file: File, size: u64) {
+        let transfer = &mut self.transfers[at];
+        transfer.view.size = size;
+        transfer.view.moved = 0;
+        transfer.view.state = FileState::Offered;
+        transfer.role = Role::Sending(Sending::new(file, size));
+        let name = transfer.view.name.clone();
+        let (peer, id) = (transfer.view.peer.clone(), transfer.wire);
+        self.send(&peer, &Message::Offer { id, name, size, sha256: hash });
+        self.news = true;
+    }
+
+    /// A message that must not be lost.
+    fn send(&mut self, peer: &PeerId, message: &Message) {
+        let queue = self.control.entry(peer.clone()).or_default();
+        // Bounded by what a person and the other side's files can cause.
+        queue.push_back(message.write());
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        let data = &self.data;
+        self.control.retain(|peer, queue| {
+            while let Some(message) = queue.front() {
+                match data.send(peer, Channel::Files, message.clone()) {
+                    Ok(()) | Err(Refusal::TooLong) => queue.pop_front(),
+                    Err(Refusal::Full) => return true,
+                    Err(Refusal::Nobody) => return false,
+                };
+            }
+            false
+        });
+    }
+
+    /// One turn for every file; says whether there is more to do at once.
+    fn work(&mut self, now: Instant) -> bool {
+        self.flush();
+        let mut busy = false;
+        let mut moving: BTreeMap<PeerId, usize> = BTreeMap::new();
+        if self.blocked.is_some_and(|at| at <= now) {
+            self.blocked = None;
+        }
+        for at in 0..self.transfers.len() {
+            let peer = self.transfers[at].view.peer.clone();
+            let outcome = match &self.transfers[at].role {
+                Role::Preparing(_) => self.hash(at, now),
+                Role::Checking(..) => self.check(at, now),
+                Role::Sending(sending) if sending.is_sending() => {
+                    let turn = moving.entry(peer).or_default();
+                    *turn += 1;
+                    if *turn > AT_ONCE || self.blocked.is_some() {
+                        Ok(false)
+                    } else {
+                        self.send_pieces(at, now)
+                    }
+                }
+                Role::Sending(_) | Role::Asked(_) | Role::Receiving(_) | Role::Over => Ok(false),
+            };
+            match outcome {
+                Ok(more) => busy |= more,
+                Err(failure) => self.fail(at, failure),
+            }
+        }
+        busy
+    }
+
+    fn hash(&mut self, at: usize, now: Instant) -> Result<bool, Failure> {
+        let Role::Preparing(hashing) = &mut self.transfers[at].role else { return Ok(false) };
+        let done = hashing.work(&mut self.buffer).map_err(|error| super::transfer::cannot_read(&error))?;
+        let size = hashing.at;
+        let Some(hash) = done else {
+            self.transfers[at].moved(size, now);
+            return Ok(true);
+        };
+        if let Role::Preparing(hashing) = std::mem::replace(&mut self.transfers[at].role, Role::Over) {
+            self.offer(at, hash, hashing.into_file(), size);
+        }
+        Ok(true)
+    }
+
+    fn send_pieces(&mut self, at: usize, now: Instant) -> Result<bool, Failure> {
+        let Transfer { view, wire, role, .. } = &mut self.transfers[at];
+        let Role::Sending(sending) = role else { return Ok(false) };
+        for _ in 0..TURN {
+            let Some(piece) = sending.piece(*wire)? else { return Ok(false) };
+            match self.data.send(&view.peer, Channel::Files, piece) {
+                Ok(()) => sending.taken(),
+                Err(Refusal::Full) => {
+                    self.blocked = Some(now + RETRY);
+                    return Ok(false);
+                }
+                // Whoever left is told of by `Gone`.
+                Err(Refusal::Nobody | Refusal::TooLong) => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    // Receiving.
+
+    fn find(&self, peer: &PeerId, wire: u32, way: Way) -> Option<usize> {
+        self.transfers.iter().position(|transfer| {
+            transfer.wire == wire
+                && transfer.view.way == way
+                && transfer.view.peer == *peer
+                && !transfer.view.state.is_over()
+        })
+    }
+
+    fn on_message(&mut self, peer: PeerId, person: &str, message: Message) {
+        let now = clock::now();
+        let (wire, way) = match &message {
+            Message::Offer { id, .. } | Message::Piece { id, .. } | Message::Cancel { id, .. } => {
+                (*id, Way::Receiving)
+            }
+            Message::Accept { id, .. }
+            | Message::Decline { id }
+            | Message::Got { id, .. }
+            | Message::Done { id }
+            | Message::Stop { id, .. } => (*id, Way::Sending),
+        };
+        let found = self.find(&peer, wire, way);
+        if let Message::Offer { id, name, size, sha256 } = message {
+            return match found {
+                Some(_) => tracing::debug!("a file was offered twice"),
+                None => self.on_offer(peer, person, id, &name, size, sha256),
+            };
+        }
+        // About a file that is over: both may have ended it at once.
+        let Some(at) = found else { return };
+        let outcome = match message {
+            Message::Offer { .. } => Ok(()),
+            Message::Piece { offset, content, .. } => self.on_piece(at, offset, &content, now),
+            Message::Accept { from, .. } => self.on_accept(at, from, now),
+            Message::Got { bytes, .. } => {
+                let Transfer { role, .. } = &mut self.transfers[at];
+                if let Role::Sending(sending) = role {
+                    let got = sending.on_got(bytes);
+                    self.transfers[at].moved(got, now);
+                }
+                Ok(())
+            }
+            Message::Done { .. } => {
+                let whole = matches!(&self.transfers[at].role, Role::Sending(sending) if sending.is_sent());
+                if whole {
+                    let size = self.transfers[at].view.size;
+                    self.transfers[at].moved(size, now);
+                    self.end(at, FileState::Done { path: None });
+                }
+                Ok(())
+            }
+            Message::Decline { .. } => {
+                self.end(at, FileState::Declined);
+                Ok(())
+            }
+            Message::Stop { why, .. } | Message::Cancel { why, .. } => {
+                let reason = told(why, &self.transfers[at].view.person);
+                self.discard(at);
+                self.end(at, FileState::Ended { reason });
+                Ok(())
+            }
+        };
+        if let Err(failure) = outcome {
+            self.fail(at, failure);
+        }
+    }
+
+    fn on_offer(&mut self, peer: PeerId, person: &str, id: u32, name: &str, size: u64, hash: Hash) {
+        let theirs = |transfer: &&Transfer| {
+            transfer.view.peer == peer
+                && transfer.view.way == Way::Receiving
+                && !transfer.view.state.is_over()
+        };
+        if self.folder.path.is_none() || self.transfers.iter().filter(theirs).count() >= FROM_ONE {
+            return self.send(&peer, &Message::Decline { id });
+        }
+        let at = self.add(peer, person.to_owned(), name::safe(name), size, Way::Receiving);
+        let transfer = &mut self.transfers[at];
+        transfer.wire = id;
+        transfer.view.state = FileState::Asking;
+        transfer.role = Role::Asked(hash);
+        if self.folder.accept == Accept::Always || self.interrupted.contains(&hash) {
+            self.accept(self.transfers[at].view.id);
+        }
+    }
+
+    fn position(&self, id: FileId) -> Option<usize> {
+        self.transfers.iter().position(|transfer| transfer.view.id == id)
+    }
+
+    fn accept(&mut self, id: FileId) {
+        let Some(at) = self.position(id) else { return };
+        let (Role::Asked(hash), Some(folder)) = (&self.transfers[at].role, self.folder.path.clone()) else {
+            return;
+        };
+        let hash = *hash;
+        let size = self.transfers[at].view.size;
+        match self.open(&folder, hash, size) {
+            Ok(receiving) => {
+                let from = receiving.written();
+                self.interrupted.retain(|known| *known != hash);
+                let transfer = &mut self.transfers[at];
+                transfer.view.state = FileState::Moving;
+                transfer.moved(from, clock::now());
+                transfer.role = Role::Receiving(receiving);
+                let (peer, id) = (transfer.view.peer.clone(), transfer.wire);
+                self.send(&peer, &Message::Accept { id, from });
+                self.news = true;
+                if let Err(failure) = self.whole(at) {
+                    self.fail(at, failure);
+                }
+            }
+            Err(failure) => self.fail(at, failure),
+        }
+    }
+
+    fn open(&self, folder: &Path, hash: Hash, size: u64) -> Result<Receiving, Failure> {
+        let receiving = Receiving::open(folder, hash, size)?;
+        let taken = self.transfers.iter().any(|transfer| match &transfer.role {
+            Role::Receiving(other) | Role::Checking(other, _) => other.part() == receiving.part(),
+            Role::Preparing(_) | Role::Sending(_) | Role::Asked(_) | Role::Over => false,
+        });
+        match taken {
+            true => Err((Stop::Cancelled, "The same file is on its way already".into())),
+            false => Ok(receiving),
+        }
+    }
+
+    fn on_piece(&mut self, at: usize, offset: u64, content: &[u8], now: Instant) -> Result<(), Failure> {
+        let transfer = &mut self.transfers[at];
+        let receiving = match &mut transfer.role {
+            Role::Receiving(receiving) | Role::Checking(receiving, _) => receiving,
+            Role::Preparing(_) | Role::Sending(_) | Role::Asked(_) | Role::Over => {
+                return Err((Stop::NotAsOffered, "It came before it was accepted".into()));
+            }
+        };
+        let tell = receiving.write(offset, content)?;
+        let written = receiving.written();
+        transfer.moved(written, now);
+        if let Some(bytes) = tell {
+            let (peer, id) = (transfer.view.peer.clone(), transfer.wire);
+            self.send(&peer, &Message::Got { id, bytes });
+        }
+        self.whole(at)
+    }
+
+    /// Begins to compare the hash, if everything is there.
+    fn whole(&mut self, at: usize) -> Result<(), Failure> {
+        let transfer = &mut self.transfers[at];
+        let Role::Receiving(receiving) = &transfer.role else { return Ok(()) };
+        if !receiving.is_whole() {
+            return Ok(());
+        }
+        let hashing = receiving.check()?;
+        if let Role::Receiving(receiving) = std::mem::replace(&mut transfer.role, Role::Over) {
+            transfer.role = Role::Checking(receiving, hashing);
+            transfer.view.state = FileState::Checking;
+            self.news = true;
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, at: usize, now: Instant) -> Result<bool, Failure> {
+        let Role::Checking(_, hashing) = &mut self.transfers[at].role else { return Ok(false) };
+        let done = hashing.work(&mut self.buffer).map_err(|error| super::transfer::cannot_write(&error))?;
+        let (Some(hash), Some(folder)) = (done, self.folder.path.clone()) else { return Ok(true) };
+        let Role::Checking(receiving, hashing) = std::mem::replace(&mut self.transfers[at].role, Role::Over)
+        else {
+            return Ok(true);
+        };
+        drop(hashing);
+        let path = receiving.finish(hash, &folder, &self.transfers[at].view.name)?;
+        let size = self.transfers[at].view.size;
+        self.transfers[at].moved(size, now);
+        let (peer, id) = (self.transfers[at].view.peer.clone(), self.transfers[at].wire);
+        self.end(at, FileState::Done { path: Some(path) });
+        self.send(&peer, &Message::Done { id });
+        Ok(true)
+    }
+
+    fn on_accept(&mut self, at: usize, from: u64, now: Instant) -> Result<(), Failure> {
+        let transfer = &mut self.transfers[at];
+        if let Role::Sending(sending) = &mut transfer.role {
+            sending.accepted(from)?;
+            if transfer.view.state == FileState::Offered {
+                transfer.view.state = FileState::Moving;
+                transfer.moved(from, now);
+                self.news = true;
+            }
+        }
+        Ok(())
+    }
+
+    // Ends.
+
+    fn end(&mut self, at: usize, state: FileState) {
+        self.transfers[at].end(state);
+        self.news = true;
+    }
+
+    fn discard(&mut self, at: usize) {
+        let role = std::mem::replace(&mut self.transfers[at].role, Role::Over);
+        if let Role::Receiving(receiving) | Role::Checking(receiving, _) = role {
+            receiving.discard();
+        }
+    }
+
+    fn tell_end(&mut self, at: usize, why: Stop) {
+        let Transfer { view, wire, .. } = &self.transfers[at];
+        let (peer, id) = (view.peer.clone(), *wire);
+        match view.way {
+            Way::Sending => self.send(&peer, &Message::Cancel { id, why }),
+            Way::Receiving => self.send(&peer, &Message::Stop { id, why }),
+        }
+    }
+
+    fn fail(&mut self, at: usize, (why, reason): Failure) {
+        self.tell_end(at, why);
+        match why {
+            // What is there is right, and may be gone on with.
+            Stop::DiskFull | Stop::CannotWrite | Stop::CannotRead => {}
+            Stop::Cancelled | Stop::Changed | Stop::NotAsOffered | Stop::Unknown => self.discard(at),
+        }
+        self.end(at, FileState::Ended { reason: format!("{reason}.") });
+    }
+
+    fn decline(&mut self, id: FileId) {
+        let Some(at) = self.position(id) else { return };
+        if let Role::Asked(_) = self.transfers[at].role {
+            let (peer, id) = (self.transfers[at].view.peer.clone(), self.transfers[at].wire);
+            self.end(at, FileState::Declined);
+            self.send(&peer, &Message::Decline { id });
+        }
+    }
+
+    fn cancel(&mut self, id: FileId) {
+        let Some(at) = self.position(id) else { return };
+        if self.transfers[at].view.state == FileState::Asking {
+            return self.decline(id);
+        }
+        if self.transfers[at].view.state.is_over() {
+            return;
+        }
+        self.tell_end(at, Stop::Cancelled);
+        self.discard(at);
+        self.end(at, FileState::Ended { reason: "You cancelled it.".into() });
+    }
+
+    fn gone(&mut self, peer: &PeerId) {
+        self.control.remove(peer);
+        for at in 0..self.transfers.len() {
+            let transfer = &self.transfers[at];
+            if transfer.view.peer != *peer || transfer.view.state.is_over() {
+                continue;
+            }
+            if let Role::Receiving(receiving) = &transfer.role {
+                self.interrupted.push(receiving.hash());
+            }
+            let reason = match transfer.view.state {
+                FileState::Moving | FileState::Checking => {
+                    "The connection ended before all of it was there; sent again, it goes on from there."
+                }
+                _ => "The connection ended before it was accepted.",
+            };
+            self.end(at, FileState::Ended { reason: reason.to_owned() });
+        }
+    }
+
+    fn publish(&mut self, now: Instant) {
+        let due = self.told_at.is_none_or(|at| now.saturating_duration_since(at) >= VIEW);
+        if !(self.news || due) {
+            return;
+        }
+        (self.news, self.told_at) = (false, Some(now));
+        for transfer in &mut self.transfers {
+            transfer.view.rate = match transfer.view.state {
+                FileState::Moving => transfer.progress.rate(now),
+                _ => 0,
+            };
+        }
+        let views: Vec<FileView> = self.transfers.iter().map(|transfer| transfer.view.clone()).collect();
+        self.tell.send_if_modified(|shown| {
+            let changed = **shown != views;
+            if changed {
+                *shown = Arc::new(views);
+            }
+            changed
+        });
+    }
+}
