@@ -9,6 +9,7 @@
 //! Signaling and TURN over TCP and TLS come through here. This module does not know what is spoken
 //! on the stream. Each failure is one clause that follows the server's name.
 
+pub mod interface;
 pub mod names;
 mod race;
 mod tls;
@@ -162,5 +163,8 @@ async fn reach(host: &Host, port: u16, from: Option<IpAddr>) -> Result<TcpStream
     }
     let stream = race::connect(addresses, from).await?;
     stream.set_nodelay(true).ok();
+    if let Ok(peer) = stream.peer_addr() {
+        interface::stay(&socket2::SockRef::from(&stream), peer.ip());
+    }
     Ok(stream)
 }

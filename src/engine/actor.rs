@@ -432,15 +432,18 @@ impl Actor {
     }
 
     fn on_network(&mut self, news: &News) {
-        let renew = match news {
-            News::Change(change) => change.loses_addresses() || change.ends_isolation(),
-            News::Woke { slept } => {
-                self.record.woke(*slept);
-                true
+        if let News::Woke { slept } = news {
+            self.record.woke(*slept);
+        }
+        if let Some(signaling) = &self.signaling {
+            match news {
+                News::Woke { .. } => signaling.renew(),
+                News::Change(change) if change.loses_addresses() || change.ends_isolation() => {
+                    signaling.renew();
+                }
+                News::Change(change) if change.moves_routes() => signaling.doubt(),
+                News::Change(_) => {}
             }
-        };
-        if let Some(signaling) = self.signaling.as_ref().filter(|_| renew) {
-            signaling.renew();
         }
         self.transport.network_news(news);
     }

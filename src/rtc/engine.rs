@@ -259,6 +259,8 @@ pub enum Event {
     },
     /// Our relayed address is gone. If the path leads over it, that is dead.
     RelayLost(SocketAddr),
+    /// The other side's media is heard again after a silence of several seconds.
+    HeardAgain,
     /// Something cannot be used; one sentence.
     Problem(String),
     /// The engine is gone without having been closed; nothing comes any more.

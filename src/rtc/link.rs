@@ -142,6 +142,11 @@ impl Link {
             && self.dtls == DtlsState::Connected
     }
 
+    /// Whether media could go by it if packets arrived.
+    pub fn is_secured(&self) -> bool {
+        self.dtls == DtlsState::Connected
+    }
+
     /// How long it has been there.
     pub fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.begun)
@@ -377,7 +382,7 @@ impl Link {
                 self.opened.push(channel);
                 return Some(event);
             }
-            Event::RelayLost(_) | Event::Ended => return Some(event),
+            Event::RelayLost(_) | Event::HeardAgain | Event::Ended => return Some(event),
         }
         None
     }

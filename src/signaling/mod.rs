@@ -80,6 +80,8 @@ struct Pace {
     greet: Duration,
     /// A message to leave.
     write: Duration,
+    /// The server's answer when it is in doubt that the socket still works.
+    answer: Duration,
     /// How often acknowledgements, pings and the server's silence are looked at.
     tick: Duration,
 }
@@ -90,6 +92,7 @@ impl Default for Pace {
             open: Duration::from_secs(10),
             greet: Duration::from_secs(5),
             write: Duration::from_secs(10),
+            answer: Duration::from_secs(2),
             tick: Duration::from_secs(1),
         }
     }
@@ -113,6 +116,7 @@ pub struct SignalingHandle {
     outgoing: mpsc::Sender<Outgoing>,
     events: mpsc::Receiver<SignalEvent>,
     hurry: Arc<Notify>,
+    doubt: Arc<Notify>,
     closing: DropGuard,
     task: JoinHandle<()>,
 }
@@ -127,7 +131,7 @@ fn connect_at_pace(server: ServerUrl, name: String, dialer: Dialer, pace: Pace) 
     let (outgoing, to_session) = mpsc::channel(OUTGOING);
     let (to_engine, events) = mpsc::channel(EVENTS);
     let closing = CancellationToken::new();
-    let hurry = Arc::new(Notify::new());
+    let (hurry, doubt) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let task = session::Task {
         server,
         name,
@@ -136,10 +140,11 @@ fn connect_at_pace(server: ServerUrl, name: String, dialer: Dialer, pace: Pace) 
         outgoing: to_session,
         events: to_engine,
         hurry: hurry.clone(),
+        doubt: doubt.clone(),
         closing: closing.clone(),
     };
     let task = tokio::spawn(task.run());
-    SignalingHandle { outgoing, events, hurry, closing: closing.drop_guard(), task }
+    SignalingHandle { outgoing, events, hurry, doubt, closing: closing.drop_guard(), task }
 }
 
 impl SignalingHandle {
@@ -154,6 +159,12 @@ impl SignalingHandle {
         self.hurry.notify_one();
     }
 
+    /// Packets may take another way now: if the server does not answer soon, the session goes on with a
+    /// fresh socket.
+    pub fn doubt(&self) {
+        self.doubt.notify_one();
+    }
+
     /// What happened next; `None` after [`SignalEvent::Failed`]. Cancel safe.
     pub async fn next_event(&mut self) -> Option<SignalEvent> {
         self.events.recv().await
@@ -161,7 +172,7 @@ impl SignalingHandle {
 
     /// Sends what still waits and says goodbye; gives up at `deadline`.
     pub async fn close(self, deadline: Instant) {
-        let Self { outgoing, events, hurry: _, closing, mut task } = self;
+        let Self { outgoing, events, hurry: _, doubt: _, closing, mut task } = self;
         drop(outgoing);
         drop(events);
         drop(closing);

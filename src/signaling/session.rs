@@ -58,6 +58,7 @@ pub(super) struct Task {
     pub outgoing: mpsc::Receiver<Outgoing>,
     pub events: mpsc::Sender<SignalEvent>,
     pub hurry: Arc<Notify>,
+    pub doubt: Arc<Notify>,
     pub closing: CancellationToken,
 }
 
@@ -333,6 +334,7 @@ impl Session {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let (mut tick, mut quiet) = (0u32, 0u32);
         let mut pinged: Option<Instant> = None;
+        let mut answer_by: Option<Instant> = None;
         loop {
             let done = tokio::select! {
                 biased;
@@ -346,8 +348,19 @@ impl Session {
                     self.task.hurry.notify_one();
                     Err(End::Lost("the network changed".into()))
                 }
+                () = self.task.doubt.notified() => {
+                    let now = clock::now();
+                    answer_by.get_or_insert(now + self.task.pace.answer);
+                    pinged = Some(now);
+                    self.control(socket, &ClientMessage::Ping).await
+                }
+                () = until(answer_by) => {
+                    // The next one begins now.
+                    self.task.hurry.notify_one();
+                    Err(End::Lost("the server does not answer over this network".into()))
+                }
                 frame = socket.next() => {
-                    quiet = 0;
+                    (quiet, answer_by) = (0, None);
                     match frame {
                         Some(Ok(Message::Text(text))) => self.receive(socket, text.as_str(), &mut pinged).await,
                         Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(()),
@@ -502,6 +515,13 @@ impl Session {
 enum Attempt {
     Again(SignalingError),
     Over(SignalingError),
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn farewell(frame: Option<&CloseFrame>) -> String {

@@ -33,6 +33,7 @@ fn quick() -> Pace {
         open: Duration::from_millis(300),
         greet: Duration::from_millis(300),
         write: Duration::from_millis(500),
+        answer: Duration::from_millis(50),
         tick: Duration::from_millis(10),
     }
 }
@@ -386,6 +387,24 @@ async fn a_lost_socket_is_replaced_and_nothing_is_lost_or_comes_twice() {
     line.numbered("peer.back", json!({"peer": "bob"})).await;
     let SignalEvent::Message { message, .. } = next(&mut client).await else { panic!("no message") };
     assert!(matches!(message, ServerMessage::PeerBack { .. }), "the first one had come before");
+}
+
+#[tokio::test]
+async fn a_socket_in_doubt_is_kept_if_the_server_answers_and_replaced_if_it_does_not() {
+    let fake = Fake::new().await;
+    let pace = Pace { tick: Duration::from_secs(3600), ..quick() };
+    let (mut client, mut line) = fake.session(pace).await;
+    client.doubt();
+    while line.next().await != ClientMessage::Ping {}
+    line.json(json!({"t": "pong"})).await;
+    tokio::time::sleep(2 * pace.answer).await;
+    line.numbered("peer.away", json!({"peer": "bob"})).await;
+    assert!(matches!(next(&mut client).await, SignalEvent::Message { .. }), "the socket is still there");
+
+    client.doubt();
+    assert!(matches!(next(&mut client).await, SignalEvent::Lost { .. }));
+    let mut line = fake.accept().await;
+    assert!(matches!(line.next().await, ClientMessage::Resume { .. }));
 }
 
 #[tokio::test]

@@ -71,10 +71,22 @@ impl Change {
         !usable(&self.before).is_subset(&usable(&self.now))
     }
 
-    /// Whether there is a network again.
+    /// Whether there is a network again, or a way out of it.
     pub fn ends_isolation(&self) -> bool {
-        self.before.usable().next().is_none() && self.now.usable().next().is_some()
+        let begins = |before: usize, now: usize| before == 0 && now > 0;
+        begins(self.before.usable().count(), self.now.usable().count())
+            || begins(routed(&self.before).count(), routed(&self.now).count())
     }
+
+    /// Whether what leaves this computer may take another way now.
+    pub fn moves_routes(&self) -> bool {
+        !routed(&self.before).eq(routed(&self.now))
+    }
+}
+
+/// The names of the interfaces with a default route.
+fn routed(network: &Network) -> impl Iterator<Item = &str> {
+    network.usable().filter(|interface| interface.default_route).map(|interface| interface.name.as_str())
 }
 
 #[derive(Clone, Debug, Default)]
@@ -236,6 +248,22 @@ mod tests {
         assert_eq!(monitor.next().await, News::Woke { slept: POLL });
         let News::Change(change) = monitor.next().await else { panic!("the change is told, too") };
         assert_eq!((change.now, change.news[0].name.as_str()), (now, "eth0"));
+    }
+
+    #[test]
+    fn a_server_is_looked_for_anew_when_there_is_a_way_out_again_and_doubted_when_the_way_is_another() {
+        let wifi = interface("wlan0", &["192.168.1.5"]);
+        let lan = network::Interface { default_route: false, ..wifi.clone() };
+        let eth = interface("eth0", &["10.0.0.2"]);
+        let change = |before: &[network::Interface], now: &[network::Interface]| {
+            Change::between(Arc::new(network(before)), Arc::new(network(now))).expect("something differs")
+        };
+        assert!(change(&[], std::slice::from_ref(&lan)).ends_isolation());
+        assert!(change(&[lan], std::slice::from_ref(&wifi)).ends_isolation());
+        let docked = change(std::slice::from_ref(&wifi), &[wifi.clone(), eth]);
+        assert!(!docked.ends_isolation() && docked.moves_routes());
+        let bridge = network::Interface { default_route: false, ..interface("docker0", &["172.17.0.1"]) };
+        assert!(!change(std::slice::from_ref(&wifi), &[wifi.clone(), bridge]).moves_routes());
     }
 
     #[tokio::test]

@@ -27,12 +27,34 @@ impl Peer {
         self.want_keyframe().await;
     }
 
+    /// Asks the other side for one. Also where the engine believes that nothing arrives: after an outage
+    /// it is the last to know.
+    pub(super) async fn request_keyframe(&self) {
+        for link in self.links.iter().filter(|link| link.is_secured()) {
+            if let Err(error) = link.connection.request_keyframe().await {
+                tracing::debug!(%error, "no key frame was asked for");
+            }
+        }
+    }
+
+    /// The carrier works again as it was. Neither side has what was sent meanwhile, so nobody waits
+    /// until it is asked for.
+    pub(super) async fn on_heard_again(&mut self) {
+        self.outbound.skip_to_keyframe();
+        self.want_keyframe().await;
+        self.request_keyframe().await;
+    }
+
     pub(super) async fn want_keyframe(&self) {
         self.outlet.tell_of(|peer| TransportEvent::KeyframeWanted { peer }).await;
     }
 
     pub(super) async fn on_target(&mut self, bitrate: Bitrate, loss: f32) {
         self.pacer.set_target(clock::now(), bitrate);
+        if self.working().is_none() {
+            // An estimate of silence; pictures would be given up for want of room.
+            return;
+        }
         let bitrate = self.config.max_bitrate.map_or(bitrate, |most| bitrate.min(most));
         self.outlet.tell_of(|peer| TransportEvent::TargetRate { peer, bitrate, loss }).await;
     }

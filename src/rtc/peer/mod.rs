@@ -284,13 +284,7 @@ impl Peer {
                 self.begin_anew().await;
             }
             Command::Signal(signal) => self.on_signal(signal).await,
-            Command::Keyframe => {
-                for link in self.links.iter().filter(|link| link.is_up()) {
-                    if let Err(error) = link.connection.request_keyframe().await {
-                        tracing::debug!(%error, "no key frame was asked for");
-                    }
-                }
-            }
+            Command::Keyframe => self.request_keyframe().await,
             Command::Restart => {
                 let now = clock::now();
                 self.recovery.asked(now);
@@ -360,6 +354,7 @@ impl Peer {
                 self.outlet.tell_of(|peer| TransportEvent::SenderReport { peer, report }).await;
             }
             Event::KeyframeWanted => self.want_keyframe().await,
+            Event::HeardAgain if carrier => self.on_heard_again().await,
             Event::RelayLost(address) if carrier => self.on_relay_lost(address, now).await,
             Event::Ended => self.on_ended(number).await,
             Event::ChannelOpen(channel) if carrier => self.greet(channel).await,
@@ -370,6 +365,7 @@ impl Peer {
             | Event::Gathered { .. }
             | Event::RelayLost(_)
             | Event::ChannelOpen(_)
+            | Event::HeardAgain
             | Event::Problem(_) => {}
         }
         self.settle(now).await;

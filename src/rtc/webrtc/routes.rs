@@ -14,6 +14,7 @@
 use std::collections::HashMap;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -21,13 +22,15 @@ use std::time::Duration;
 use ::webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 use bytes::Bytes;
 use futures_util::FutureExt;
+use socket2::SockRef;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::runtime::is_secured;
 use super::servers::{Behind, Server, Servers, Service, Standing};
 use super::talk::{Heard, Talk};
-use crate::dial::{DialError, Stream};
+use crate::dial::{DialError, Stream, interface};
 use crate::rtc::engine::Direction;
 use crate::rtc::stats::{FailedStep, ServerFailure, ServerTransport};
 use crate::rtc::stun::message::{Class, Message, Method, TransactionId, refusal};
@@ -71,6 +74,10 @@ pub struct Routes {
 #[derive(Debug)]
 struct Hub {
     socket: Arc<dyn AsyncUdpSocket>,
+    /// The same socket, for what the crate cannot do with it.
+    handle: std::net::UdpSocket,
+    /// It carries a call, and keeps to its interface.
+    stays: AtomicBool,
     local: SocketAddr,
     servers: Arc<Servers>,
     routes: Mutex<Map>,
@@ -531,11 +538,16 @@ fn failure(error: &DialError) -> ServerFailure {
 }
 
 impl Routes {
-    /// A socket that knows `servers`.
-    pub fn new(socket: Arc<dyn AsyncUdpSocket>, servers: Arc<Servers>) -> io::Result<Self> {
+    /// A socket that knows `servers`; `handle` is the same socket.
+    pub fn new(
+        socket: Arc<dyn AsyncUdpSocket>,
+        handle: std::net::UdpSocket,
+        servers: Arc<Servers>,
+    ) -> io::Result<Self> {
         let (sender, arrivals) = mpsc::channel(ARRIVALS);
         let local = socket.local_addr()?;
-        let hub = Hub { socket, local, servers, routes: Mutex::default(), arrivals: sender };
+        let (stays, routes) = (AtomicBool::new(false), Mutex::default());
+        let hub = Hub { socket, handle, stays, local, servers, routes, arrivals: sender };
         Ok(Self { arrivals: Mutex::new(arrivals), hub: Arc::new(hub) })
     }
 
@@ -544,6 +556,11 @@ impl Routes {
         let from = meta.addr;
         // Several datagrams of one size in one: media, which is nobody's answer.
         let one = &datagram[..meta.stride.max(1).min(datagram.len())];
+        // Only the path in use carries it. Before, it is not known whether the other side is on this
+        // computer, and from an interface there is no way back.
+        if is_secured(one) && !self.hub.stays.swap(true, Ordering::Relaxed) {
+            interface::stay(&SockRef::from(&self.hub.handle), from.ip());
+        }
         let Some((stand_in, server)) = self.hub.server_at(from, one) else {
             self.hub.account_peer(Direction::Received, from, datagram, meta.stride);
             return true;

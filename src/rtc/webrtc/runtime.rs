@@ -44,6 +44,10 @@ const HELD: usize = 8;
 /// participants at once is not lost in the kernel while the driver is busy.
 const SOCKET_BUFFER: usize = 1 << 20;
 
+/// Nothing for so long is an outage: media comes all the time, and with nothing to show or to say a
+/// report every second.
+const SILENCE: Duration = Duration::from_millis(1_500);
+
 /// How far a connection's first path has come.
 #[derive(Debug, Default)]
 pub struct Path {
@@ -53,6 +57,7 @@ pub struct Path {
     turns: AtomicU32,
     waiting: Mutex<Vec<Waker>>,
     heard: Mutex<Option<Heard>>,
+    media_at: Mutex<Option<Instant>>,
 }
 
 impl Path {
@@ -75,11 +80,20 @@ impl Path {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hear(&self, datagram: &[u8], local: io::Result<SocketAddr>) {
+    /// Notes a datagram; says whether it ends a silence.
+    fn hear(&self, datagram: &[u8], local: io::Result<SocketAddr>) -> bool {
+        let now = clock::now();
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let before = heard.and_then(|heard| heard.local);
-        let new = if is_secured(datagram) { local.ok().map(|local| local.ip()) } else { None };
-        *heard = Some(Heard { at: clock::now(), local: new.or(before) });
+        let secured = is_secured(datagram);
+        let new = if secured { local.ok().map(|local| local.ip()) } else { None };
+        *heard = Some(Heard { at: now, local: new.or(before) });
+        secured && self.ends_silence(now)
+    }
+
+    fn ends_silence(&self, now: Instant) -> bool {
+        let last = self.media_at.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
+        last.is_some_and(|last| now.saturating_duration_since(last) >= SILENCE)
     }
 
     /// Whether packets may go out over a relay.
@@ -146,8 +160,11 @@ impl Runtime for ConnectionRuntime {
         // Systems may allow less; the default works as well, only with less reserve.
         options.set_recv_buffer_size(SOCKET_BUFFER).ok();
         options.set_send_buffer_size(SOCKET_BUFFER).ok();
-        let inner = Arc::new(Routes::new(TokioRuntime.wrap_udp_socket(socket)?, self.servers.clone())?);
-        Ok(Arc::new(Socket { inner, path: self.path.clone(), state: Mutex::default() }))
+        let handle = socket.try_clone()?;
+        let inner = TokioRuntime.wrap_udp_socket(socket)?;
+        let inner = Arc::new(Routes::new(inner, handle, self.servers.clone())?);
+        let (path, events) = (self.path.clone(), self.events.clone());
+        Ok(Arc::new(Socket { inner, path, events, state: Mutex::default() }))
     }
 
     fn wrap_tcp_listener(&self, listener: std::net::TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {
@@ -200,6 +217,7 @@ impl Runtime for ConnectionRuntime {
 struct Socket {
     inner: Arc<dyn AsyncUdpSocket>,
     path: Arc<Path>,
+    events: EventSender,
     state: Mutex<State>,
 }
 
@@ -229,7 +247,7 @@ fn is_dtls(datagram: &[u8]) -> bool {
 }
 
 /// Whether a datagram carries DTLS, SRTP or SRTCP, which go by the chosen path only (RFC 7983).
-fn is_secured(datagram: &[u8]) -> bool {
+pub(super) fn is_secured(datagram: &[u8]) -> bool {
     matches!(relayed(datagram).unwrap_or(datagram).first(), Some(20..=63 | 128..=191))
 }
 
@@ -313,7 +331,9 @@ impl AsyncUdpSocket for Socket {
             };
             let datagram = &buf[..about.len.min(buf.len())];
             let dtls = is_dtls(datagram);
-            self.path.hear(datagram, self.inner.local_addr());
+            if self.path.hear(datagram, self.inner.local_addr()) {
+                self.events.send(Event::HeardAgain);
+            }
             if chosen || !dtls {
                 state.pause = dtls;
                 return Poll::Ready(received);
@@ -406,6 +426,15 @@ mod tests {
         assert_eq!([(); 6].map(|()| path.take_extra_turn()), [false, true, true, false, true, true]);
         path.set_relayed(false);
         assert!(!path.take_extra_turn());
+    }
+
+    #[test]
+    fn only_what_comes_after_a_long_silence_ends_one() {
+        let path = Path::default();
+        let start = clock::now();
+        let ends =
+            [0, 1_000, 1_020, 2_520, 2_540].map(|ms| path.ends_silence(start + Duration::from_millis(ms)));
+        assert_eq!(ends, [false, false, false, true, false]);
     }
 
     #[test]
