@@ -71,9 +71,6 @@ const FAILED: Duration = Duration::from_secs(12);
 /// that silence is known to be an outage within [`DISCONNECTED`].
 const KEEPALIVE: Duration = Duration::from_secs(1);
 
-/// A direct path that answers this much later than a relayed one is still preferred.
-const RELAY_WAIT: Duration = Duration::from_millis(150);
-
 /// Makes connections with the `webrtc` crate.
 #[derive(Clone, Debug, Default)]
 pub struct CrateEngine {
@@ -210,7 +207,7 @@ impl CrateConnection {
             .with_configuration(configuration)
             .with_media_engine(codecs::media_engine().map_err(text)?)
             .with_interceptor_registry(chain::registry(parts))
-            .with_setting_engine(settings(setup.ice_policy))
+            .with_setting_engine(settings())
             .with_runtime(Arc::new(runtime))
             .with_handler(Arc::new(Handler::new(events.clone(), path.clone(), local.clone())))
             .with_udp_addrs(vec![Local(setup.addresses)])
@@ -294,11 +291,7 @@ async fn read(channel: Channel, from: Arc<dyn DataChannel>, to: DataSink, events
     }
 }
 
-fn settings(policy: IcePolicy) -> SettingEngine {
-    let relay_wait = match policy {
-        IcePolicy::All => RELAY_WAIT,
-        IcePolicy::Relay => Duration::ZERO,
-    };
+fn settings() -> SettingEngine {
     SettingEngineBuilder::new()
         // Native candidates carry addresses; a browser's .local ones become peer-reflexive pairs.
         .with_multicast_dns_mode(MulticastDnsMode::Disabled)
@@ -307,7 +300,9 @@ fn settings(policy: IcePolicy) -> SettingEngine {
         .with_host_acceptance_min_wait(Some(Duration::ZERO))
         .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
         .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
-        .with_relay_acceptance_min_wait(Some(relay_wait))
+        // A relay needs a permission before its checks pass, so a direct path is the first to answer
+        // wherever there is one; should a packet be lost, it is taken later without a gap.
+        .with_relay_acceptance_min_wait(Some(Duration::ZERO))
         .with_include_loopback_candidate(true)
         // We begin another connection instead of a restart, but the other side may restart one.
         .with_discard_local_candidates_during_ice_restart(true)
