@@ -132,6 +132,9 @@ impl CallMachine {
         self.dirty = true;
         if broke {
             self.reconnects += 1;
+            // What is left of a dying path says nothing about the next one.
+            self.adapter.forget(peer);
+            self.encode(now, out);
         }
         if up {
             self.connected(now);

@@ -904,6 +904,22 @@ fn estimates_reach_the_encoders_and_a_missing_picture_is_explained() {
 }
 
 #[test]
+fn the_last_estimates_of_a_lost_path_do_not_hold_the_picture_back_on_the_next_one() {
+    let mut test = Test::calling();
+    let rate =
+        |kbps| TransportInput::TargetRate { peer: peer("bob"), bitrate: Bitrate::from_kbps(kbps), loss: 0.0 };
+    test.path("bob", PeerPhase::Connected);
+    test.transport(rate(30));
+    assert!(test.notices().contains("too slow for your picture"));
+    test.path("bob", PeerPhase::Reconnecting);
+    test.seconds(5);
+    test.path("bob", PeerPhase::Connected);
+    let effects = test.transport(rate(500));
+    let sent = |effect: &Effect| matches!(effect, Effect::Encode(targets) if targets.video.is_some());
+    assert!(effects.iter().any(sent), "{effects:?}");
+}
+
+#[test]
 fn a_person_may_ask_for_a_new_path() {
     assert_eq!(restarts(&Test::calling().give(Input::RestartIce)), 1);
     assert_eq!(restarts(&Test::waiting(Admission::Knock).give(Input::RestartIce)), 0);

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -133,6 +134,13 @@ class Uplink:
     def unplug(self):
         """The interface goes, as when a cable is pulled and its address is taken away."""
         ip(self.peer, f"link set {self.interface} down", f"addr flush dev {self.interface}")
+
+    def wait_until_usable(self):
+        """The router has answered (ARP). The system asks once a second, and its first question is often
+        lost while the router's end comes up; packets wait until then, whoever sends them."""
+        neighbour = inside(self.peer, "ip", "neigh", "show", "to", self.gateway, "dev", self.interface)
+        while "lladdr" not in run(*neighbour):
+            time.sleep(0.005)
 
     def renumber(self, last):
         """The client gets another address in the same network."""

@@ -25,11 +25,10 @@ impl Peer {
                         let purpose = if replaces { Purpose::Replace } else { Purpose::Follow };
                         self.on_offer(number, &sdp, purpose).await;
                     }
-                    DescriptionKind::Answer => {
-                        if let Some(link) = find(&mut self.links, number) {
-                            link.on_answer(&sdp, &self.outlet).await;
-                        }
-                    }
+                    DescriptionKind::Answer => match find(&mut self.links, number) {
+                        Some(link) => link.on_answer(&sdp, &self.outlet).await,
+                        None => self.on_late(number).await,
+                    },
                 }
             }
             Signal::Candidate { candidate, mid, ufrag, connection: _ } => {
@@ -65,8 +64,7 @@ impl Peer {
                 self.close_links(|_| true);
                 (self.carrier, self.newest) = (number, number);
             } else if known.is_none() && !self.links.is_empty() && !number.follows(self.newest) {
-                tracing::debug!(%number, newest = %self.newest, "an offer of a connection that is over");
-                return;
+                return self.on_late(number).await;
             }
             if !self.open(number, purpose).await {
                 return;
@@ -84,6 +82,16 @@ impl Peer {
             }
         }
         self.close_links(|link| begins && link.number == number && !link.is_described());
+    }
+
+    /// A description of a connection that is over: they were away when it was made, or now get what was
+    /// made while they were away. It says that they are there.
+    async fn on_late(&mut self, number: ConnectionNumber) {
+        tracing::debug!(%number, newest = %self.newest, "a description of a connection that is over");
+        let lost = self.working().is_none() && self.links.iter().any(|link| link.up.is_some());
+        if lost && self.next().is_none() {
+            self.begin_next(Purpose::Replace, None).await;
+        }
     }
 
     pub(super) async fn answer(&mut self, number: ConnectionNumber, offer: &str) -> Outcome {
