@@ -178,7 +178,8 @@ impl AudioJitter {
         self.heard
     }
 
-    /// What was played last and when; `None` before the first sound and during silence.
+    /// What was played last and when; `None` before the first sound, during silence, and while what is
+    /// missing is made up.
     pub fn playout(&self) -> Option<PlayoutPoint> {
         self.played
     }
@@ -317,10 +318,11 @@ impl AudioJitter {
 
     fn remember(&mut self, now: Instant) {
         self.played = match self.phase {
-            Phase::Playing => {
+            Phase::Playing if self.starved == 0 => {
                 Some(PlayoutPoint { rtp: (self.next_timestamp - self.pending() as i64) as u32, at: now })
             }
-            Phase::Idle | Phase::Waiting { .. } => None,
+            // What is made up has no place in time: it would look as if the sound came later and later.
+            Phase::Playing | Phase::Idle | Phase::Waiting { .. } => None,
         };
     }
 

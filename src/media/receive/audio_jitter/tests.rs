@@ -267,6 +267,24 @@ fn lip_sync_can_ask_for_more_delay() {
     assert!((lag - delay).abs() < 15.0, "{lag:.1} ms");
 }
 
+#[test]
+fn sound_that_is_made_up_in_an_outage_is_not_taken_for_late_sound() {
+    let packets = send(&Voice::new(16).take(2 * 48_000), 0.0, &mut |_| Some(20.0));
+    let mut jitter = play(&packets, 1.9, 0.0).jitter;
+    let point = jitter.playout().expect("it plays");
+    let mut out = [0.0; BLOCK_SAMPLES];
+    for block in 1..100 {
+        let now = point.at + Duration::from_millis(10) * block;
+        jitter.pull(now, &mut out);
+        if let Some(later) = jitter.playout() {
+            let played = f64::from(later.rtp.wrapping_sub(point.rtp)) / 48.0;
+            let passed = (now - point.at).as_secs_f64() * 1e3;
+            assert!((passed - played).abs() < 25.0, "{passed:.0} ms have passed, {played:.0} ms were played");
+        }
+    }
+    assert_eq!(jitter.playout(), None);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
