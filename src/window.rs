@@ -173,10 +173,17 @@ pub fn open(path: &Path) -> anyhow::Result<()> {
     ui::file::run(OpenedFile {
         history: Arc::new(history),
         name,
-        problem: broken.map(|broken| broken.to_string()),
+        problem: broken.map(|broken| sentence(&broken.to_string())),
         settings: settings().1.settings,
         export: Box::new(export),
     })
+}
+
+/// With a capital at its beginning and a full stop.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
 }
 
 /// What a test of the connection uses: what a call would.

@@ -47,6 +47,7 @@ use bytes::Bytes;
 use encoded::{EncodedFrame, TrackKind};
 use frame::{AudioBlock, VideoFrame};
 
+use crate::media::stats::Synthesized;
 use crate::units::{Bitrate, Resolution};
 
 /// Why a source or a sink cannot go on.
@@ -122,6 +123,11 @@ pub trait AudioSink: Send {
 
     /// Sound that is handed over but not heard yet.
     fn latency(&self) -> Duration;
+
+    /// Silence that was played since it was opened because nothing was handed over in time.
+    fn synthesized(&self) -> Synthesized {
+        Synthesized::default()
+    }
 }
 
 /// What an encoder is asked for; it may change at any frame.

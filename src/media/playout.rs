@@ -21,7 +21,7 @@ use crate::media::mixer::{Mixer, TrackReadings};
 use crate::media::process::{FarEnd, FarEndWriter};
 use crate::media::receive::sync::Presented;
 use crate::media::sink::null::NullSink;
-use crate::media::stats::AudioPlayoutStats;
+use crate::media::stats::{AudioPlayoutStats, Synthesized};
 use crate::media::worker::Worker;
 use crate::media::{AudioSink, DeviceError, RemotePacket};
 
@@ -94,6 +94,7 @@ impl Playout {
                 far_end: None,
                 shared: theirs,
                 stats: AudioPlayoutStats::default(),
+                synthesized: Synthesized::default(),
             };
             mix.run(&inbox, &on_event);
         })?;
@@ -174,6 +175,8 @@ struct Mix {
     far_end: Option<FarEndWriter>,
     shared: Arc<Mutex<Shared>>,
     stats: AudioPlayoutStats,
+    /// By the sinks before this one.
+    synthesized: Synthesized,
 }
 
 impl Mix {
@@ -212,6 +215,7 @@ impl Mix {
 
     fn use_sink(&mut self, sink: Box<dyn AudioSink>) {
         lock(&self.shared).sink = sink.name().to_owned();
+        self.synthesized = self.stats.synthesized;
         self.sink = sink;
     }
 
@@ -232,6 +236,7 @@ impl Mix {
         self.sink.play(&block)?;
         self.stats.total_samples_count += BLOCK_SAMPLES as u64;
         self.stats.total_samples_duration += Duration::from_millis(10);
+        self.stats.synthesized = self.synthesized + self.sink.synthesized();
         self.stats.total_playout_delay += latency * BLOCK_SAMPLES as u32;
         let mut shared = lock(&self.shared);
         shared.latency = latency;
@@ -269,6 +274,10 @@ mod tests {
         fn latency(&self) -> Duration {
             Duration::from_millis(30)
         }
+
+        fn synthesized(&self) -> Synthesized {
+            Synthesized { duration: Duration::from_millis(5), events: 1 }
+        }
     }
 
     #[test]
@@ -300,6 +309,11 @@ mod tests {
         playout.set_sink(Box::new(Probe(tx, usize::MAX)));
         assert!(rx.recv_timeout(Duration::from_secs(10)).is_ok());
         assert_eq!(playout.sink_name(), "probe");
+        // What both of them had to make up.
+        while playout.stats().synthesized.events < 2 {
+            rx.recv_timeout(Duration::from_secs(10)).unwrap();
+        }
+        assert_eq!(playout.stats().synthesized.duration, Duration::from_millis(10));
         drop(rx);
     }
 }

@@ -223,6 +223,7 @@ struct Pipeline {
     gain: f32,
     voice: VoiceActivity,
     meter: LevelMeter,
+    bitrate: Bitrate,
     sent: u64,
     silent: u64,
 }
@@ -239,6 +240,7 @@ impl Pipeline {
             gain: 1.0,
             voice: VoiceActivity::default(),
             meter: LevelMeter::default(),
+            bitrate: DEFAULT_BITRATE,
             sent: 0,
             silent: 0,
         }
@@ -246,6 +248,7 @@ impl Pipeline {
 
     fn set_up(&mut self, wanted: &Wanted) {
         self.processor.set_config(wanted.processing);
+        self.bitrate = wanted.bitrate;
         let bitrate = self.encoder.set_bitrate(wanted.bitrate);
         let loss = self.encoder.set_expected_loss(wanted.loss);
         if let Err(error) = bitrate.and(loss) {
@@ -321,6 +324,7 @@ impl Pipeline {
             total_samples_duration: self.meter.duration,
             echo_return_loss,
             echo_return_loss_enhancement,
+            target_bitrate: self.bitrate,
             packets: self.sent,
             packets_silent: self.silent,
         };

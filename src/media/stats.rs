@@ -186,10 +186,29 @@ pub struct AudioSendStats {
     pub echo_return_loss: Option<f64>,
     /// Echo that the canceller removes, in dB.
     pub echo_return_loss_enhancement: Option<f64>,
+    /// `targetBitrate`.
+    pub target_bitrate: Bitrate,
     /// Packets of 20 ms given to the network.
     pub packets: u64,
     /// Packets of 20 ms not sent because there was nothing to say.
     pub packets_silent: u64,
+}
+
+/// What a speaker played of its own accord.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Synthesized {
+    /// How long it lasted, summed.
+    pub duration: Duration,
+    /// How often it began.
+    pub events: u64,
+}
+
+impl std::ops::Add for Synthesized {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { duration: self.duration + other.duration, events: self.events + other.events }
+    }
 }
 
 /// Of the speaker, for `media-playout`.
@@ -201,4 +220,6 @@ pub struct AudioPlayoutStats {
     pub total_samples_count: u64,
     /// Time between handing over and hearing, summed over all samples.
     pub total_playout_delay: Duration,
+    /// Silence that the speaker made up because nothing was handed over in time.
+    pub synthesized: Synthesized,
 }

@@ -19,6 +19,7 @@ use crate::clock;
 use crate::media::devices::sound::{self, Direction, Format, Found};
 use crate::media::frame::{AudioBlock, BLOCK_SAMPLES, SAMPLE_RATE};
 use crate::media::resample::Resampler;
+use crate::media::stats::Synthesized;
 use crate::media::{AudioSink, DeviceError};
 
 /// Writer to callback: never filled beyond the target, which is far below this. When full all the
@@ -49,6 +50,7 @@ struct Shared {
     /// Most frames that one callback asked for lately.
     callback_frames: AtomicUsize,
     latency_ns: AtomicU64,
+    missing: AtomicU64,
     underruns: AtomicU64,
     failed: AtomicBool,
 }
@@ -61,6 +63,8 @@ pub struct Speaker {
     wanted: Option<String>,
     running: Running,
     attempts: u32,
+    /// Of the streams before this one.
+    synthesized: Synthesized,
 }
 
 struct Running {
@@ -82,7 +86,8 @@ impl Speaker {
         let found = sound::find(Direction::Output, id)?;
         let (name, id_in_use) = (found.name.clone(), found.id.clone());
         let running = Running::start(found)?;
-        Ok(Self { name, id: id_in_use, wanted: id.map(str::to_owned), running, attempts: 0 })
+        let wanted = id.map(str::to_owned);
+        Ok(Self { name, id: id_in_use, wanted, running, attempts: 0, synthesized: Synthesized::default() })
     }
 
     /// How often the device wanted sound that was not there.
@@ -106,6 +111,7 @@ impl Speaker {
         tracing::info!("{} took no sound; opening {} again", self.name, found.name);
         self.name.clone_from(&found.name);
         self.id.clone_from(&found.id);
+        self.synthesized = self.synthesized();
         self.running = Running::start(found)?;
         Ok(())
     }
@@ -151,6 +157,10 @@ impl AudioSink for Speaker {
         let device = Duration::from_nanos(self.running.shared.latency_ns.load(Ordering::Relaxed));
         Duration::from_micros(fill) + device.min(MAX_LATENCY)
     }
+
+    fn synthesized(&self) -> Synthesized {
+        self.synthesized + self.running.synthesized()
+    }
 }
 
 impl Running {
@@ -171,6 +181,7 @@ impl Running {
             last_callback: AtomicU64::new(0),
             callback_frames: AtomicUsize::new(BLOCK_SAMPLES),
             latency_ns: AtomicU64::new(0),
+            missing: AtomicU64::new(0),
             underruns: AtomicU64::new(0),
             failed: AtomicBool::new(false),
         });
@@ -189,6 +200,12 @@ impl Running {
     fn wants_more(&self) -> bool {
         let block = BLOCK_SAMPLES * self.rate as usize / SAMPLE_RATE as usize;
         self.fill() < self.shared.callback_frames.load(Ordering::Relaxed).clamp(1, RING / 4) + block / 2
+    }
+
+    fn synthesized(&self) -> Synthesized {
+        let frames = self.shared.missing.load(Ordering::Relaxed);
+        let duration = Duration::from_micros(frames * 1_000_000 / u64::from(self.rate));
+        Synthesized { duration, events: self.shared.underruns.load(Ordering::Relaxed) }
     }
 
     fn push(&mut self, samples: &[f32]) {
@@ -210,6 +227,24 @@ impl Running {
         let patience = if last == 0 { FIRST } else { STUCK };
         let failed = self.shared.failed.swap(false, Ordering::Relaxed);
         failed || now.saturating_duration_since(self.shared.opened + Duration::from_nanos(last)) > patience
+    }
+}
+
+/// Whether the device gets what it asks for. Before the first sound there is nothing to miss.
+#[derive(Debug, Default)]
+struct Supply {
+    primed: bool,
+    starves: bool,
+}
+
+impl Supply {
+    /// A callback for `wanted` frames while `there` are; how many are missing, and whether that begins.
+    fn callback(&mut self, there: usize, wanted: usize) -> (usize, bool) {
+        let missing = if self.primed { wanted.saturating_sub(there) } else { 0 };
+        self.primed |= there > 0;
+        let begins = missing > 0 && !self.starves;
+        self.starves = missing > 0;
+        (missing, begins)
     }
 }
 
@@ -243,17 +278,16 @@ where
 {
     let failed = Arc::clone(&shared);
     let channels = usize::from(format.config.channels).max(1);
-    let mut primed = false;
+    let mut supply = Supply::default();
     device.build_output_stream::<T, _, _>(
         format.config,
         move |data: &mut [T], info: &OutputCallbackInfo| {
             let frames = data.len() / channels;
             shared.callback_frames.store(frames, Ordering::Relaxed);
             let there = ring.slots();
-            if primed && there < frames {
-                shared.underruns.fetch_add(1, Ordering::Relaxed);
-            }
-            primed |= there > 0;
+            let (missing, begins) = supply.callback(there, frames);
+            shared.missing.fetch_add(missing as u64, Ordering::Relaxed);
+            shared.underruns.fetch_add(u64::from(begins), Ordering::Relaxed);
             for frame in data.chunks_exact_mut(channels) {
                 let sample = T::from_sample(ring.pop().unwrap_or(0.0));
                 // A voice belongs into the two front speakers, not into the subwoofer.
@@ -277,4 +311,20 @@ where
         },
         None,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sound_that_comes_too_late_is_one_event_however_long_it_is_missing() {
+        let mut supply = Supply::default();
+        assert_eq!(supply.callback(0, 480), (0, false), "nothing has been played yet");
+        assert_eq!(supply.callback(960, 480), (0, false));
+        assert_eq!(supply.callback(80, 480), (400, true));
+        assert_eq!(supply.callback(0, 480), (480, false));
+        assert_eq!(supply.callback(480, 480), (0, false));
+        assert_eq!(supply.callback(0, 480), (480, true));
+    }
 }

@@ -328,6 +328,8 @@ dictionary! {
     /// `RTCAudioPlayoutStats`.
     MediaPlayout {
         kind: Kind,
+        synthesized_samples_duration: f64,
+        synthesized_samples_events: u64,
         total_samples_duration: f64,
         total_playout_delay: f64,
         total_samples_count: u64,

@@ -73,6 +73,9 @@ impl Report {
         for stream in self.sent(Kind::Audio) {
             stream.media_source_id = Some(source.id.clone());
             stream.encoder_implementation = Some(OPUS.to_owned());
+            // Muted or not: an encoding that is negotiated is active (W3C).
+            stream.active = Some(true);
+            stream.target_bitrate = Some(stats.target_bitrate.as_bps() as f64);
         }
         self.entries.push(Entry::MediaSource(source));
     }
@@ -137,7 +140,10 @@ impl Report {
             id: "AP".to_owned(),
             timestamp: self.timestamp,
             kind: Kind::Audio,
-            total_samples_duration: stats.total_samples_duration.as_secs_f64(),
+            // W3C counts what was made up among all.
+            total_samples_duration: (stats.total_samples_duration + stats.synthesized.duration).as_secs_f64(),
+            synthesized_samples_duration: stats.synthesized.duration.as_secs_f64(),
+            synthesized_samples_events: stats.synthesized.events,
             total_playout_delay: stats.total_playout_delay.as_secs_f64(),
             total_samples_count: stats.total_samples_count,
         };
@@ -164,6 +170,7 @@ fn seconds(time: Duration) -> Option<f64> {
 mod tests {
     use super::super::tests::connection;
     use super::*;
+    use crate::media::stats::Synthesized;
     use crate::rtc::accounting::Accounts;
     use crate::units::{Bitrate, Resolution};
 
@@ -179,7 +186,12 @@ mod tests {
         });
         report.fill_audio_send(&AudioSendStats { audio_level: 0.5, ..Default::default() });
         report.fill_audio_receive(&AudioReceiveStats { concealed_samples: 9, ..Default::default() });
-        report.fill_playout(&AudioPlayoutStats { total_samples_count: 480, ..Default::default() });
+        report.fill_playout(&AudioPlayoutStats {
+            total_samples_count: 480,
+            total_samples_duration: Duration::from_millis(10),
+            synthesized: Synthesized { duration: Duration::from_millis(5), events: 1 },
+            ..Default::default()
+        });
         let json = serde_json::to_value(&report).unwrap();
         let all: Vec<_> = json.as_array().unwrap().iter().collect();
         let of = |kind: &str| all.iter().find(|entry| entry["type"] == kind).copied().unwrap();
@@ -198,6 +210,11 @@ mod tests {
         );
         assert!(inbound.get("frameWidth").is_none(), "sound has no width");
         assert_eq!(all.iter().filter(|entry| entry["type"] == "media-source").count(), 2);
-        assert_eq!(of("media-playout")["totalSamplesCount"].as_u64(), Some(480));
+        let playout = of("media-playout");
+        assert_eq!(
+            (playout["totalSamplesCount"].as_u64(), playout["synthesizedSamplesEvents"].as_u64()),
+            (Some(480), Some(1))
+        );
+        assert_eq!(playout["totalSamplesDuration"].as_f64(), Some(0.015), "with what was made up");
     }
 }

@@ -1,10 +1,11 @@
 //! The crate's callbacks. They run on its driver, so they pass events on and do nothing else.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ::webrtc::peer_connection::{
-    PeerConnectionEventHandler, RTCIceCandidateType, RTCIceConnectionState, RTCIceGatheringState,
+    PeerConnectionEventHandler, RTCIceCandidate, RTCIceCandidateType, RTCIceConnectionState, RTCIceGatheringState,
     RTCPeerConnectionIceEvent, RTCPeerConnectionState,
 };
 use async_trait::async_trait;
@@ -17,11 +18,15 @@ use crate::rtc::{DtlsState, IceState, sdp};
 #[derive(Debug, Default)]
 pub struct LocalFacts(Mutex<Facts>);
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Facts {
     mid: Option<String>,
     ufrag: Option<String>,
+    candidates: VecDeque<RTCIceCandidate>,
 }
+
+/// Local candidates that are remembered; beyond that the oldest is forgotten. A restart brings new ones.
+const MOST_CANDIDATES: usize = 64;
 
 impl LocalFacts {
     /// Takes over what a local description says.
@@ -31,8 +36,23 @@ impl LocalFacts {
         facts.ufrag = sdp::ufrag(description).map(str::to_owned);
     }
 
-    fn get(&self) -> Facts {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What was gathered lately, with whole priorities.
+    pub fn candidates(&self) -> Vec<RTCIceCandidate> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).candidates.iter().cloned().collect()
+    }
+
+    fn gathered(&self, candidate: RTCIceCandidate) {
+        let mut facts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if facts.candidates.len() == MOST_CANDIDATES {
+            facts.candidates.pop_front();
+        }
+        facts.candidates.push_back(candidate);
+    }
+
+    /// The name of the media and of the gathering.
+    fn names(&self) -> (Option<String>, Option<String>) {
+        let facts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (facts.mid.clone(), facts.ufrag.clone())
     }
 }
 
@@ -61,14 +81,15 @@ impl PeerConnectionEventHandler for Handler {
         if init.candidate.is_empty() {
             return;
         }
-        let Facts { mid, ufrag } = self.local.get();
+        let (mid, ufrag) = self.local.names();
         let candidate = sdp::without_addresses_behind_relays(&init.candidate);
+        self.local.gathered(event.candidate);
         self.events.send(Event::Candidate(Candidate { candidate, mid, ufrag }));
     }
 
     async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
         if state == RTCIceGatheringState::Complete {
-            self.events.send(Event::Gathered { ufrag: self.local.get().ufrag });
+            self.events.send(Event::Gathered { ufrag: self.local.names().1 });
         }
     }
 

@@ -334,6 +334,7 @@ impl CrateConnection {
         let transport = self.sender.transport().await.ok()??;
         let ice = transport.ice_transport();
         Some(statistics::Candidates {
+            local: self.local.candidates(),
             remote: ice.get_remote_candidates().await.ok()?,
             selected: ice.get_selected_candidate_pair().await.ok()?,
         })

@@ -44,6 +44,8 @@ const REMOTE: &str = "RTCRemoteIceCandidate_";
 /// description or found by a check, and whole priorities.
 #[derive(Debug, Default)]
 pub struct Candidates {
+    /// Ours.
+    pub local: Vec<RTCIceCandidate>,
     /// Of the other side.
     pub remote: Vec<RTCIceCandidate>,
     /// The path in use.
@@ -85,6 +87,11 @@ fn complete(report: &mut Report, candidates: &Candidates) {
         if let Entry::Codec(codec) = entry {
             codec.transport_id.clone_from(&transport_id);
         }
+    }
+    for entry in &mut report.entries {
+        let Entry::LocalCandidate(candidate) = entry else { continue };
+        let same = |known: &&RTCIceCandidate| prefixed(LOCAL, &known.id) == candidate.id;
+        candidate.priority = candidates.local.iter().find(same).map(|known| known.priority);
     }
     for (prefix, known) in local.chain(selected).chain(candidates.remote.iter().map(|known| (REMOTE, known)))
     {
@@ -175,7 +182,9 @@ fn name_servers(report: &mut Report, servers: &Servers) {
         let relayed = candidate.candidate_type == Some(CandidateType::Relay);
         candidate.relay_protocol =
             server.as_ref().filter(|_| relayed).map(|server| server.place.transport.name().to_owned());
-        candidate.url = server.map(|server| server.url.clone());
+        // A host candidate without a NAT has the address that servers see, and owes them nothing.
+        let owed = candidate.candidate_type != Some(CandidateType::Host);
+        candidate.url = server.filter(|_| owed).map(|server| server.url.clone());
     }
 }
 

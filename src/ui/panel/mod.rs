@@ -45,7 +45,7 @@ use super::words::Word;
 use crate::config::Settings;
 use crate::diagnosis::Verdict;
 use crate::record::History;
-use model::{PanelModel, Place, Tab, Width};
+use model::{PanelModel, Place, Tab, TimeWindow, Width};
 use segments::segments;
 use still::Still;
 
@@ -192,7 +192,9 @@ impl SharedPanel {
 impl Panel {
     /// A panel over a file.
     pub fn of_file(history: Arc<History>) -> Self {
-        let model = PanelModel { place: Place::Window, ..PanelModel::default() };
+        // What happened is over: all of it is looked at first.
+        let time = TimeWindow { span: None, ..TimeWindow::default() };
+        let model = PanelModel { place: Place::Window, time, ..PanelModel::default() };
         Self { model, history, ..Self::default() }
     }
 
