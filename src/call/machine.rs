@@ -364,7 +364,9 @@ impl CallMachine {
         if self.targets.replace(targets) != Some(targets) {
             out.push(Effect::Encode(targets));
         }
-        match (self.adapter.is_paused(), self.paused_notice) {
+        // Where nothing gets through at all, that is told instead.
+        let up = self.members.iter().any(|member| member.watch.is_up());
+        match (self.adapter.is_paused() && up, self.paused_notice) {
             (true, None) => {
                 let text = "The connection is too slow for your picture; only your sound is sent.";
                 self.paused_notice = Some(self.notices.add_lasting(Severity::Warning, text.into()));

@@ -897,6 +897,13 @@ fn estimates_reach_the_encoders_and_a_missing_picture_is_explained() {
     let effects = test.transport(rate(30));
     assert!(matches!(effects[..], [Effect::Encode(targets), Effect::ViewChanged] if targets.video.is_none()));
     assert!(test.notices().contains("too slow for your picture"));
+    // A path on which nothing passes is not slow, and is told of by others.
+    test.path("bob", PeerPhase::Reconnecting);
+    test.seconds(2);
+    assert!(!test.notices().contains("too slow"));
+    test.path("bob", PeerPhase::Connected);
+    test.seconds(2);
+    assert!(test.notices().contains("too slow"));
     test.transport(rate(800));
     test.seconds(3);
     test.transport(rate(801));

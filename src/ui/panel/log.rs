@@ -155,7 +155,7 @@ pub fn show(
     ];
     segments(ui, Kind::Choices, &views, &mut model.log_view, width);
     if width >= ONE_ROW {
-        ui.horizontal(|ui| {
+        ui.horizontal_top(|ui| {
             kit::filter(ui, Word::FilterLog, &mut model.log_filter, width * 0.5);
             files(ui, context, actions);
         });

@@ -43,11 +43,18 @@ impl Checkup {
         match progress {
             Progress::Begun { step, subject } => self.items.push(Item { step, subject, check: None }),
             Progress::Checked(check) => {
+                // A device's name is known only when it is open.
                 let same = |item: &&mut Item| {
-                    item.check.is_none() && item.step == check.step && item.subject == check.subject
+                    let nameless = item.subject.is_empty();
+                    item.check.is_none()
+                        && item.step == check.step
+                        && (nameless || item.subject == check.subject)
                 };
                 match self.items.iter_mut().find(same) {
-                    Some(item) => item.check = Some(check),
+                    Some(item) => {
+                        item.subject.clone_from(&check.subject);
+                        item.check = Some(check);
+                    }
                     None => {
                         let (step, subject) = (check.step, check.subject.clone());
                         self.items.push(Item { step, subject, check: Some(check) });
@@ -142,6 +149,8 @@ fn row(ui: &mut Ui, item: &Item) {
     let t = theme::tokens(ui.ctx());
     ui.horizontal_top(|ui| {
         ui.spacing_mut().item_spacing.y = 2.0;
+        // Labels are no buttons: they need no height to be hit.
+        ui.spacing_mut().interact_size.y = 22.0;
         let (place, _) = ui.allocate_exact_size(vec2(24.0, 22.0), Sense::hover());
         match &item.check {
             Some(check) => {
@@ -211,6 +220,11 @@ mod tests {
         checkup.take(Progress::Checked(check.clone()));
         assert_eq!(checkup.items[1].check.as_ref(), Some(&check));
         assert!(checkup.items[0].check.is_none() && checkup.runs() && checkup.share() < 1.0);
+        // A device is nameless until it is open.
+        checkup.take(Progress::Begun { step: Step::Camera, subject: String::new() });
+        checkup.take(Progress::Checked(Check::new(Step::Camera, "Webcam", Outcome::Passed, "It works.")));
+        assert_eq!((checkup.items.len(), checkup.items[2].subject.as_str()), (3, "Webcam"));
+        assert!(checkup.items[2].check.is_some());
         checkup.take(Progress::Finished(Report::new(vec![check], 1.0)));
         checkup.ended();
         assert!(!checkup.runs() && checkup.trouble.is_none());

@@ -11,7 +11,7 @@ pub mod start;
 pub mod visitor;
 pub mod waiting;
 
-use eframe::egui::{CentralPanel, Frame, Ui, UiBuilder};
+use eframe::egui::{CentralPanel, Frame, Ui, UiBuilder, pos2, vec2};
 
 use super::action::UiAction;
 use super::model::UiModel;
@@ -52,7 +52,14 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen) -> Vec<UiActi
     checkup::show(ui, model, &mut actions);
     visitor::switch(ui, model, &mut actions);
     let view = std::sync::Arc::clone(&model.view);
-    model.toasts.show(ui, &view.notices, size::HEADER + space::S, &mut actions);
+    let window = ui.ctx().content_rect();
+    // Not over the panel, where the matter is told at length, if there is a place beside it.
+    let right = match model.panel.dock(window.shrink2(vec2(space::L, 0.0))) {
+        (Some(beside), _) => beside.right(),
+        (None, _) => window.right() - space::L,
+    };
+    let corner = pos2(right, window.top() + size::HEADER + space::S);
+    model.toasts.show(ui, &view.notices, corner, &mut actions);
     model.panel.clone().show_window(ui.ctx(), &mut actions);
     actions
 }

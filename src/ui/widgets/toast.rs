@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use eframe::egui::{self, Align2, Area, CornerRadius, Frame, Id, Margin, Order, Stroke, Ui, vec2};
+use eframe::egui::{self, Align2, Area, CornerRadius, Frame, Id, Margin, Order, Pos2, Stroke, Ui};
 
 use super::button::{IconButton, Kind};
 use super::text;
@@ -49,8 +49,8 @@ impl Toasts {
         (over, next)
     }
 
-    /// Shows the messages below `top`.
-    pub fn show(&mut self, ui: &Ui, notices: &[Notice], top: f32, actions: &mut Vec<UiAction>) {
+    /// Shows the messages with their upper right corner at `corner`.
+    pub fn show(&mut self, ui: &Ui, notices: &[Notice], corner: Pos2, actions: &mut Vec<UiAction>) {
         let now = ui.input(|input| input.time);
         let (over, next) = self.expired(notices, now);
         actions.extend(over.into_iter().map(|id| UiAction::Command(Command::DismissNotice(id))));
@@ -62,7 +62,8 @@ impl Toasts {
         }
         Area::new(Id::unique("toasts"))
             .order(Order::Foreground)
-            .anchor(Align2::RIGHT_TOP, vec2(-space::L, top))
+            .pivot(Align2::RIGHT_TOP)
+            .fixed_pos(corner)
             .fade_in(false)
             .show(ui.ctx(), |ui| {
                 for notice in notices.iter().take(MOST) {

@@ -1,0 +1,142 @@
+"""What the diagnosis says of calls across real networks in trouble, and what the statistics say beside what
+the lab knows: one scenario a function."""
+import time
+
+from call import Call, Failed, Server, wait_for
+from lab import Lab
+
+SIZE = ("--size", "640x360")
+
+
+class Scene:
+    """A call between these NATs, settled."""
+
+    def __init__(self, programs, folder, a, b, round_trip=40):
+        self.parts = []
+        try:
+            self.lab = self.hold(Lab(programs, {"a": [a], "b": [b]}, round_trip))
+            self.server = self.hold(Server(self.lab, folder / "server"))
+            self.call = self.hold(Call(self.server, more=SIZE))
+            self.call.call()
+            self.link = self.lab.uplinks["a"][0]
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def hold(self, part):
+        self.parts.append(part)
+        return part
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for part in reversed(self.parts):
+            part.__exit__()
+
+
+def told(side, rule, limit=30):
+    """The sentence of a rule, as soon as it is the first one at that side."""
+    def found():
+        return next((e["text"] for e in side.events() if e["ev"] == "diagnosis" and e["rule"] == rule), None)
+    try:
+        text = wait_for(f"diagnosis {rule} at the {side.role}", found, limit)
+    except Failed as failed:
+        said = [e["rule"] for e in side.events() if e["ev"] == "diagnosis"]
+        raise Failed(f"{failed}; it said {said}") from None
+    print(f"  {side.role} {rule}: {text}", flush=True)
+
+
+def blocked_udp(programs, folder):
+    """a firewall lets no UDP through: it is told while the call goes over a stream"""
+    with Scene(programs, folder, "web", "restricted") as scene:
+        told(scene.call.caller, "udp_blocked")
+
+
+def symmetric_here(programs, folder):
+    """a symmetric NAT at the caller: it is told on its side, and on the other as theirs"""
+    with Scene(programs, folder, "symmetric", "restricted") as scene:
+        told(scene.call.caller, "symmetric_here")
+        told(scene.call.callee, "symmetric_there")
+
+
+def symmetric_there(programs, folder):
+    """a symmetric NAT at the callee: the same the other way round"""
+    with Scene(programs, folder, "restricted", "symmetric") as scene:
+        told(scene.call.callee, "symmetric_here")
+        told(scene.call.caller, "symmetric_there")
+
+
+def loss(programs, folder):
+    """a link loses packets at random: no queue is blamed"""
+    with Scene(programs, folder, "restricted", "restricted") as scene:
+        time.sleep(3)
+        scene.link.link("up", loss=20)
+        told(scene.call.caller, "random_loss")
+        told(scene.call.callee, "loss_incoming")
+
+
+def queue(programs, folder):
+    """a narrow link with a long queue: no random loss is blamed"""
+    with Scene(programs, folder, "restricted", "restricted") as scene:
+        time.sleep(6)
+        scene.link.link("up", rate=300, queue=60_000)
+        told(scene.call.caller, "congestion")
+        # What comes after, while the estimate finds its way down, is another matter.
+
+
+def silence(programs, folder):
+    """the network goes: the path is called silent, and the call comes back with it"""
+    with Scene(programs, folder, "restricted", "restricted") as scene:
+        time.sleep(3)
+        scene.link.link(outage="on")
+        for side in scene.call.sides:
+            told(side, "path_silent")
+        scene.link.link(outage="off")
+        back = time.time() * 1e3
+        for side in scene.call.sides:
+            wait_for(f"picture at the {side.role}", lambda side=side: [t for t, _ in side.frames("ren.log") if t > back])
+
+
+def counted(programs, folder):
+    """round trip and bytes are those of the lab"""
+    with Scene(programs, folder, "restricted", "restricted", 80) as scene:
+        time.sleep(3)
+        before = scene.link.counters()["up"]
+        first = newest(scene.call.caller)
+        time.sleep(8)
+        last, after = newest(scene.call.caller), scene.link.counters()["up"]
+    pair = selected(last)
+    far = [entry["roundTripTime"] for entry in last["stats"] if entry["type"] == "remote-inbound-rtp"]
+    for what, seconds in [("checks", pair["currentRoundTripTime"]), *(("reports", far) for far in far)]:
+        print(f"  round trip by {what}: {seconds * 1e3:.1f} ms of 80", flush=True)
+        if not 0.078 < seconds < 0.2:
+            raise Failed(f"the round trip is 80 ms, {what} say {seconds * 1e3:.1f}")
+    # IP and UDP have 28 bytes a packet; the server is talked to as well, and the two readings are not at the
+    # same moment.
+    ours = sum(selected(last)[m] * n - selected(first)[m] * n for m, n in (("bytesSent", 1), ("packetsSent", 28)))
+    share = ours / (after["bytes"] - before["bytes"])
+    print(f"  bytes by the statistics: {share:.3f} of what the link carried", flush=True)
+    if not 0.8 < share < 1.2:
+        raise Failed(f"the statistics count {share:.2f} of the link's bytes")
+
+
+def newest(side):
+    return wait_for(f"statistics of the {side.role}", lambda: (side.stats() or [None])[-1])
+
+
+def selected(report):
+    transport = next(entry for entry in report["stats"] if entry["type"] == "transport")
+    return next(entry for entry in report["stats"] if entry["id"] == transport["selectedCandidatePairId"])
+
+
+SCENARIOS = (blocked_udp, symmetric_here, symmetric_there, loss, queue, silence, counted)
+
+
+def diagnosis(tests, programs, folder, words=()):
+    """Each scenario, or those that are named."""
+    print("\nthe diagnosis across networks in trouble")
+    for scenario in SCENARIOS:
+        if not words or scenario.__name__ in words:
+            print(scenario.__doc__, flush=True)
+            tests.try_out(f"diagnosis {scenario.__name__}", lambda scenario=scenario: scenario(programs, folder))
