@@ -54,17 +54,27 @@ def blocked_udp(programs, folder):
 
 
 def symmetric_here(programs, folder):
-    """a symmetric NAT at the caller: it is told on its side, and on the other as theirs"""
+    """a symmetric NAT at the caller: the call works over a relay, and both sides know why"""
     with Scene(programs, folder, "symmetric", "restricted") as scene:
-        told(scene.call.caller, "symmetric_here")
-        told(scene.call.callee, "symmetric_there")
+        symmetric(scene.call.caller, scene.call.callee)
 
 
 def symmetric_there(programs, folder):
     """a symmetric NAT at the callee: the same the other way round"""
     with Scene(programs, folder, "restricted", "symmetric") as scene:
-        told(scene.call.callee, "symmetric_here")
-        told(scene.call.caller, "symmetric_there")
+        symmetric(scene.call.callee, scene.call.caller)
+
+
+def symmetric(side, other):
+    def explained():
+        fine = [e for e in side.events() if e["ev"] == "diagnosis" and e["rule"] == "fine"]
+        return next((line for e in fine for line in e["evidence"] if "symmetric NAT" in line), None)
+
+    def known():
+        facts = [e["facts"] for e in other.events() if e["ev"] == "facts" and e["side"] == "remote"]
+        return any(fact["nat"] == "endpoint_dependent" for fact in facts)
+    print(f"  {side.role}: {wait_for(f'explanation at the {side.role}', explained, 15)}", flush=True)
+    wait_for(f"facts at the {other.role}", known, 15)
 
 
 def loss(programs, folder):

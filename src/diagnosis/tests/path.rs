@@ -78,3 +78,13 @@ fn a_vpn_that_carries_the_call_is_named() {
     facts.network.interfaces = Some(vec![interface(InterfaceKind::Wifi)]);
     silent_on(vpn, &facts);
 }
+
+#[test]
+fn what_is_no_trouble_explains_why_the_call_is_relayed() {
+    let mut facts = talking();
+    facts.path = Some(Path { remote: CandidateType::Relay, ..direct() });
+    facts.network.nat = NatKind::EndpointDependent;
+    let told = verdicts(&facts);
+    assert_eq!((told[0].rule, told[1].rule), (Rule::Fine, Rule::SymmetricHere));
+    assert!(told[0].evidence.contains(&told[1].text), "{:?}", told[0].evidence);
+}
