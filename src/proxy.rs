@@ -2,8 +2,10 @@
 //! 9.3.6, with Basic credentials of RFC 7617).
 //!
 //! A proxy is named by the person, or by the environment as for other programs (`https_proxy`,
-//! `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY`, `no_proxy`). This module does not open connections and
+//! `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY`, `no_proxy`), or by the desktop's settings. This module does not open connections and
 //! does not know what goes through the tunnel.
+
+mod desktop;
 
 use std::fmt;
 use std::io;
@@ -166,10 +168,13 @@ impl Exception {
 }
 
 impl Proxies {
-    /// What a person says: a URL, `none`, or nothing, which means the environment.
+    /// What a person says: a URL, `none`, or nothing, which means the environment, or else the desktop.
     pub fn named(text: &str) -> Result<Self, NotAProxy> {
         match text.trim() {
-            "" => Self::of_environment(|name| std::env::var(name).ok()),
+            "" => match Self::of_environment(|name| std::env::var(name).ok())? {
+                Self::None => desktop::proxies(),
+                named => Ok(named),
+            },
             "none" => Ok(Self::None),
             url => Ok(Self::Always(Proxy::parse(url)?)),
         }

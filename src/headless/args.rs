@@ -57,7 +57,7 @@ pub struct ProbeArgs {
     #[arg(long, value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
     /// HTTP proxy for wss and for TURN over TCP and TLS, http://[USER:PASSWORD@]HOST[:PORT], or
-    /// `none`; otherwise the one that the environment names (https_proxy, all_proxy, no_proxy)
+    /// `none`; otherwise the one of the environment (https_proxy, all_proxy, no_proxy) or the desktop
     #[arg(long, value_name = "URL|none")]
     pub proxy: Option<String>,
     /// Cap on the video bitrate, in bits per second
