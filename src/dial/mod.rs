@@ -90,6 +90,11 @@ impl Dialer {
         Self(Arc::new(Inner { trust, proxies, tls: OnceCell::new() }))
     }
 
+    /// The same, trusting whom `trust` says.
+    pub fn trusting(&self, trust: Trust) -> Self {
+        Self::new(trust, self.0.proxies.clone())
+    }
+
     /// A TCP connection to a host, from the local address `from` if one is given, through a proxy
     /// where one is named. Has no deadline as a whole; each address is given up after some seconds.
     pub async fn connect(

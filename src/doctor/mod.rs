@@ -27,9 +27,10 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::clock;
 use crate::config::Settings;
-use crate::dial::Trust;
+use crate::dial::{Dialer, Trust};
 use crate::engine::command::DeviceChoice;
 use crate::engine::parts::{AudioChoice, SinkChoice, VideoChoice};
+use crate::proxy::Proxies;
 use crate::rtc::stats::ServerTransport;
 use crate::server_url::ServerUrl;
 use address::IceAddress;
@@ -51,8 +52,8 @@ pub struct Plan {
     pub server: Option<ServerUrl>,
     /// Further STUN and TURN servers.
     pub ice_servers: Vec<IceServer>,
-    /// Certificates to trust.
-    pub trust: Trust,
+    /// The way to servers: certificates to trust, and a proxy.
+    pub dialer: Dialer,
     /// The camera; `None`: not tested.
     pub camera: Option<(VideoChoice, DeviceChoice)>,
     /// The microphone; `None`: not tested.
@@ -69,7 +70,8 @@ impl Plan {
         Self {
             server: settings.server.parse().ok(),
             ice_servers: Vec::new(),
-            trust: Trust::system(),
+            // A proxy that is named wrongly is told where calls begin.
+            dialer: Dialer::new(Trust::system(), Proxies::named(&settings.proxy).unwrap_or_default()),
             camera: Some((VideoChoice::Camera { demo: false }, DeviceChoice::from_setting(&settings.camera))),
             microphone: Some((AudioChoice::Microphone, DeviceChoice::from_setting(&settings.microphone))),
             speaker: Some((SinkChoice::Speaker, DeviceChoice::from_setting(&settings.speaker))),
@@ -137,7 +139,7 @@ async fn examine_network(plan: &Plan, teller: &Teller) -> Vec<Check> {
     let mut reached = false;
     if let Some(server) = &plan.server {
         teller.begun(Step::Server, server.to_string()).await;
-        let (check, handed_out) = server::visit(server, &plan.trust).await;
+        let (check, handed_out) = server::visit(server, &plan.dialer).await;
         reached = check.outcome != Outcome::Failed;
         ice_servers.extend(handed_out);
         checks.push(teller.checked(check).await);
@@ -150,9 +152,9 @@ async fn examine_network(plan: &Plan, teller: &Teller) -> Vec<Check> {
     let mut tests = JoinSet::new();
     for question in relays {
         teller.begun(Step::Relay, question.url.clone()).await;
-        let (trust, teller) = (plan.trust.clone(), teller.clone());
+        let (dialer, teller) = (plan.dialer.clone(), teller.clone());
         tests.spawn(async move {
-            let (check, looped) = relay::test(&question, &trust).await;
+            let (check, looped) = relay::test(&question, &dialer).await;
             (teller.checked(check).await, looped.map(|looped| (question.at.transport, looped)))
         });
     }

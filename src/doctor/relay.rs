@@ -1,18 +1,16 @@
 //! A relay carries our own packets there and back: two allocations, one sends, the other receives.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use rustls_pki_types::ServerName;
-use sightline_server::turn::client::{Client, ClientError, Via};
+use sightline_server::turn::client::{Client, ClientError};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
 
 use super::address::IceAddress;
 use super::report::{Check, Numbers, Outcome, Step, millis};
 use crate::clock;
-use crate::dial::Trust;
+use crate::dial::{DialError, Dialer};
 use crate::rtc::stats::ServerTransport;
-use crate::server_url::Host;
+use crate::server_url::Security;
 
 /// Packets of the test: a second of sound.
 const PACKETS: u32 = 50;
@@ -81,22 +79,15 @@ struct Measured {
 }
 
 /// Tests one relay; the loop comes back for the speed test if packets pass.
-pub async fn test(question: &Question, trust: &Trust) -> (Check, Option<Loop>) {
+pub async fn test(question: &Question, dialer: &Dialer) -> (Check, Option<Loop>) {
     let check = |outcome, text: String| Check::new(Step::Relay, question.url.clone(), outcome, text);
-    let via = match via(question, trust).await {
-        Ok(via) => via,
-        Err(reason) => {
-            let text = format!("The name {} cannot be resolved: {reason}.", question.at.host);
-            let advice = "Check the name for typing errors, and this network's DNS.";
-            return (check(Outcome::Failed, text).advise(advice), None);
-        }
-    };
     let begin = clock::now();
-    let opened = timeout(ALLOCATE, open(&via, question)).await;
+    let opened = timeout(ALLOCATE, open(question, dialer)).await;
     let took = clock::now().saturating_duration_since(begin);
     let mut looped = match opened {
         Ok(Ok(looped)) => looped,
-        Ok(Err(error)) => return (refused(question, &error), None),
+        Ok(Err(Failure::Dial(error))) => return (unreached(question, &error), None),
+        Ok(Err(Failure::Relay(error))) => return (refused(question, &error), None),
         Err(_) => return (refused(question, &ClientError::Silent), None),
     };
     let address = looped.near.relayed().to_string();
@@ -126,36 +117,66 @@ pub async fn test(question: &Question, trust: &Trust) -> (Check, Option<Loop>) {
     (check(outcome, text).measured(numbers(&measured, address)), Some(looped))
 }
 
-async fn via(question: &Question, trust: &Trust) -> Result<Via, String> {
-    let addresses = question.at.resolve().await?;
-    // The relayed addresses are IPv4 wherever there is a choice, and so is the way there.
-    let address = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
-    let address: SocketAddr = *address.ok_or("the name has no address")?;
-    Ok(match question.at.transport {
-        ServerTransport::Udp => Via::Udp(address),
-        ServerTransport::Tcp => Via::Tcp(address),
-        ServerTransport::Tls => {
-            let name = match &question.at.host {
-                Host::Name(name) => ServerName::try_from(name.clone())
-                    .map_err(|_| "a certificate cannot carry such a name")?,
-                Host::V4(ip) => IpAddr::V4(*ip).into(),
-                Host::V6(ip) => IpAddr::V6(*ip).into(),
-            };
-            let trust = trust.clone();
-            let config = tokio::task::spawn_blocking(move || trust.client_config());
-            Via::Tls(address, config.await.map_err(|error| error.to_string())?, name)
-        }
-    })
+/// Why there is no loop.
+enum Failure {
+    /// There is no way to the relay.
+    Dial(DialError),
+    /// It does not do what it should.
+    Relay(ClientError),
 }
 
-async fn open(via: &Via, question: &Question) -> Result<Loop, ClientError> {
-    let allocate = || Client::allocate(via.clone(), &question.username, &question.credential);
-    let (near, far) = tokio::join!(allocate(), allocate());
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::Relay(error)
+    }
+}
+
+async fn allocate(question: &Question, dialer: &Dialer) -> Result<Client, Failure> {
+    let Question { at, username, credential, .. } = question;
+    let security = match at.transport {
+        ServerTransport::Udp => {
+            let addresses = at.resolve().await.map_err(|reason| Failure::Dial(DialError::Name(reason)))?;
+            // The relayed addresses are IPv4 wherever there is a choice, and so is the way there.
+            let address = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+            let none = || Failure::Dial(DialError::Name("the name has no address".to_owned()));
+            return Ok(Client::allocate(*address.ok_or_else(none)?, username, credential).await?);
+        }
+        ServerTransport::Tcp => Security::Plain,
+        ServerTransport::Tls => Security::Tls,
+    };
+    let tcp = dialer.connect(&at.host, at.port, None).await.map_err(Failure::Dial)?;
+    let stream = dialer.secure(security, &at.host, tcp).await.map_err(Failure::Dial)?;
+    Ok(Client::allocate_by(stream, username, credential).await?)
+}
+
+async fn open(question: &Question, dialer: &Dialer) -> Result<Loop, Failure> {
+    let (near, far) = tokio::join!(allocate(question, dialer), allocate(question, dialer));
     let (mut near, mut far) = (near?, far?);
     let (here, there) = (near.relayed(), far.relayed());
     let (one, other) = tokio::join!(near.bind_channel(CHANNEL, there), far.bind_channel(CHANNEL, here));
     one.and(other)?;
     Ok(Loop { near, far })
+}
+
+fn unreached(question: &Question, error: &DialError) -> Check {
+    let (text, advice) = match error {
+        DialError::Name(reason) => (
+            format!("The name {} cannot be resolved: {reason}.", question.at.host),
+            "Check the name for typing errors, and this network's DNS.",
+        ),
+        DialError::Proxy(reason) => {
+            (format!("It cannot be reached: {reason}."), "Check the proxy, and whom it lets through.")
+        }
+        DialError::Tls(reason) => (
+            format!("No secure connection can be made: {reason}."),
+            "The relay's operator has to install a certificate that is trusted.",
+        ),
+        DialError::Family(_) | DialError::Refused | DialError::Unreachable(_) | DialError::Silent => (
+            format!("It cannot be used: {error}."),
+            "Check its address and port, whether it runs, and the firewalls on the way.",
+        ),
+    };
+    Check::new(Step::Relay, question.url.clone(), Outcome::Failed, text).advise(advice)
 }
 
 fn refused(question: &Question, error: &ClientError) -> Check {

@@ -8,9 +8,8 @@ use tokio::time::timeout;
 
 use super::report::{Check, Numbers, Outcome, Step, millis};
 use crate::clock;
-use crate::dial::{Dialer, Trust};
+use crate::dial::Dialer;
 use crate::link::Link;
-use crate::proxy::Proxies;
 use crate::server_url::ServerUrl;
 use crate::signaling::{self, SignalEvent, SignalingError};
 
@@ -24,8 +23,8 @@ const SLOW: Duration = Duration::from_millis(500);
 const NAME: &str = "Connection test";
 
 /// Visits the server: opens a room of its own, takes its servers, leaves.
-pub async fn visit(server: &ServerUrl, trust: &Trust) -> (Check, Vec<IceServer>) {
-    let visit = timeout(VISIT, talk(server, trust)).await;
+pub async fn visit(server: &ServerUrl, dialer: &Dialer) -> (Check, Vec<IceServer>) {
+    let visit = timeout(VISIT, talk(server, dialer)).await;
     let check = |outcome, text: String| Check::new(Step::Server, server.to_string(), outcome, text);
     match visit {
         Ok(Ok(seen)) => {
@@ -60,11 +59,9 @@ struct Seen {
     ice_servers: Vec<IceServer>,
 }
 
-async fn talk(server: &ServerUrl, trust: &Trust) -> Result<Seen, String> {
+async fn talk(server: &ServerUrl, dialer: &Dialer) -> Result<Seen, String> {
     let begin = clock::now();
-    // A proxy that the environment names wrongly is told where calls begin.
-    let proxies = Proxies::named("").unwrap_or_default();
-    let mut session = signaling::connect(server.clone(), NAME.into(), Dialer::new(trust.clone(), proxies));
+    let mut session = signaling::connect(server.clone(), NAME.into(), dialer.clone());
     let room = Link::generate(server.clone()).map_err(|error| error.to_string())?.room;
     let mut reached = None;
     let mut asked = None;

@@ -135,7 +135,8 @@ fn plan(args: &DoctorArgs) -> Result<Plan, String> {
         plan.server = Some(server.parse().map_err(|error| format!("--server: {error}"))?);
     }
     if let Some(file) = &args.tls_ca {
-        plan.trust = Trust::with_file(file).map_err(|error| format!("--tls-ca: {error}"))?;
+        let trust = Trust::with_file(file).map_err(|error| format!("--tls-ca: {error}"))?;
+        plan.dialer = plan.dialer.trusting(trust);
     }
     if !args.stun.is_empty() {
         plan.ice_servers.push(IceServer { urls: args.stun.clone(), username: None, credential: None });

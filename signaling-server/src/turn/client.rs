@@ -111,7 +111,20 @@ impl Client {
         username: &str,
         password: &str,
     ) -> Result<Self, ClientError> {
-        let mut link = Link::open(server.into()).await?;
+        Self::allocate_over(Link::open(server.into()).await?, username, password).await
+    }
+
+    /// As [`Client::allocate`], over a connection to the server that is open.
+    pub async fn allocate_by(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        username: &str,
+        password: &str,
+    ) -> Result<Self, ClientError> {
+        let link = Link::Connection { stream: Box::new(stream), frames: Frames::new() };
+        Self::allocate_over(link, username, password).await
+    }
+
+    async fn allocate_over(mut link: Link, username: &str, password: &str) -> Result<Self, ClientError> {
         let udp = RequestedTransport::new(RequestedTransport::UDP);
         let mut first = Message::builder_request(ALLOCATE, MessageWriteVec::new());
         first.add_attribute(&udp).map_err(|_| ClientError::Garbled)?;
