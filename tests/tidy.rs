@@ -24,7 +24,9 @@ const BORDERS: &[Border] = &[
         why: "names the window toolkit outside src/ui",
     },
     Border {
-        crosses: |code| ["nokhwa", "cpal"].iter().any(|name| names_crate(code, name)),
+        crosses: |code| {
+            ["nokhwa", "cpal", "x11rb", "ashpd", "pipewire"].iter().any(|name| names_crate(code, name))
+        },
         inside: &["src/media/"],
         why: "names a device library outside src/media",
     },

@@ -44,7 +44,7 @@ fn failed(step: Step, subject: &str, error: &DeviceError, missing: Outcome) -> C
         DeviceError::NotFound(_) => (missing, None),
         DeviceError::Busy(_) => (Outcome::Failed, Some("Close the program that uses it.")),
         DeviceError::Refused(_) => (Outcome::Failed, Some("Allow it in the system's privacy settings.")),
-        DeviceError::Gone(_) | DeviceError::Broken { .. } => {
+        DeviceError::Gone(_) | DeviceError::Closed(_) | DeviceError::Broken { .. } => {
             (Outcome::Failed, Some("Plug it in again, or choose another one."))
         }
     };

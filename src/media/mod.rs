@@ -65,6 +65,9 @@ pub enum DeviceError {
     /// It was there and is gone now.
     #[error("{0} was unplugged")]
     Gone(String),
+    /// Somebody ended it, as it may be ended: a window was closed.
+    #[error("{0} was closed")]
+    Closed(String),
     /// It opens but gives nothing we can use.
     #[error("{device} does not work: {reason}")]
     Broken {
@@ -75,7 +78,7 @@ pub enum DeviceError {
     },
 }
 
-/// Gives pictures: a camera, a file, a test pattern.
+/// Gives pictures: a camera, a screen, a file, a test pattern.
 ///
 /// The seam lies at the finished I420 frame: whatever a device speaks (YUYV, NV12, MJPEG) is
 /// converted behind it, on the thread that calls [`VideoSource::next_frame`].

@@ -118,6 +118,7 @@ fn failed(error: &DeviceError) -> DeviceState {
         DeviceError::Busy(_)
         | DeviceError::Refused(_)
         | DeviceError::Gone(_)
+        | DeviceError::Closed(_)
         | DeviceError::Broken { .. } => DeviceState::Failed { reason: error.to_string() },
     }
 }

@@ -8,6 +8,7 @@ mod downmix;
 pub mod microphone;
 pub mod pace;
 pub mod pattern;
+pub mod screen;
 pub mod tone;
 pub mod wav;
 pub mod y4m;

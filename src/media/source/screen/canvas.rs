@@ -1,0 +1,134 @@
+//! The newest picture of a screen, brought up to date part by part.
+
+use super::rect::Rect;
+use crate::clock;
+use crate::media::convert::{ConvertError, bgra_part};
+use crate::media::frame::{FramePool, Planes, VideoFrame};
+use crate::units::Resolution;
+
+/// Pixels are converted so many at a time (256 KiB), so that they are still in the processor's cache
+/// from having been read.
+const BAND: usize = 65_536;
+
+/// Makes pictures from the one before and what changed.
+#[derive(Debug)]
+pub struct Canvas {
+    resolution: Resolution,
+    pool: FramePool,
+    last: Option<VideoFrame>,
+    band: Vec<u8>,
+}
+
+impl Canvas {
+    /// Nothing is on it yet.
+    pub fn new(resolution: Resolution) -> Self {
+        Self { resolution, pool: FramePool::new(), last: None, band: Vec::new() }
+    }
+
+    /// The size of its pictures.
+    pub fn resolution(&self) -> Resolution {
+        self.resolution
+    }
+
+    /// Whether the first picture is still to come, for which everything counts as changed.
+    pub fn is_empty(&self) -> bool {
+        self.last.is_none()
+    }
+
+    /// Begins a picture that changes in `changed` at most.
+    pub fn begin(&mut self, changed: &[Rect]) -> Planes {
+        let mut planes = self.pool.take(self.resolution);
+        let whole = changed.iter().any(|rect| *rect == Rect::of(self.resolution));
+        if let Some(last) = self.last.as_ref().filter(|_| !whole) {
+            let (y, u, v) = planes.planes_mut();
+            y.copy_from_slice(last.y());
+            u.copy_from_slice(last.u());
+            v.copy_from_slice(last.v());
+        }
+        planes
+    }
+
+    /// Fills in one changed part, whose edges are even (see [`Rect::even`]). `read` fills a buffer
+    /// with the pixels (blue, green, red, unused; rows without gaps) of a band of it.
+    pub fn fill<E: From<ConvertError>>(
+        &mut self,
+        planes: &mut Planes,
+        part: Rect,
+        mut read: impl FnMut(Rect, &mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let rows = (BAND / part.width as usize).max(2) as u32 & !1;
+        let mut done = 0;
+        while done < part.height {
+            let height = rows.min(part.height - done);
+            let band = Rect::new(part.x, part.y + done as i32, part.width, height);
+            self.band.resize(band.pixels() as usize * 4, 0);
+            read(band, &mut self.band)?;
+            bgra_part(planes, (band.x as u32, band.y as u32), band.resolution(), &self.band)?;
+            done += height;
+        }
+        Ok(())
+    }
+
+    /// The picture is done.
+    pub fn finish(&mut self, planes: Planes) -> VideoFrame {
+        let frame = VideoFrame::new(planes, clock::now());
+        self.last = Some(frame.clone());
+        frame
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::convert::{PixelFormat, RawPicture, to_i420};
+
+    const SIZE: Resolution = Resolution::new(301, 203);
+
+    /// Something that differs everywhere; `salt` makes it another picture.
+    fn pixel(x: u32, y: u32, salt: u32) -> [u8; 4] {
+        let value = (x / 2).wrapping_mul(7) + (y / 2).wrapping_mul(13) + salt;
+        [value as u8, (value / 3) as u8, (255 - value % 256) as u8, 0]
+    }
+
+    fn whole(salt: impl Fn(u32, u32) -> u32) -> Vec<u8> {
+        let points = (0..SIZE.height).flat_map(|y| (0..SIZE.width).map(move |x| (x, y)));
+        points.flat_map(|(x, y)| pixel(x, y, salt(x, y))).collect()
+    }
+
+    fn draw(canvas: &mut Canvas, parts: &[Rect], salt: u32) -> VideoFrame {
+        let mut planes = canvas.begin(parts);
+        for part in parts {
+            let read = |band: Rect, buffer: &mut [u8]| {
+                for (index, target) in buffer.chunks_exact_mut(4).enumerate() {
+                    let (x, y) = (index as u32 % band.width, index as u32 / band.width);
+                    target.copy_from_slice(&pixel(band.x as u32 + x, band.y as u32 + y, salt));
+                }
+                Ok::<_, ConvertError>(())
+            };
+            canvas.fill(&mut planes, *part, read).unwrap();
+        }
+        canvas.finish(planes)
+    }
+
+    fn check(frame: &VideoFrame, expected: &[u8]) {
+        let raw = RawPicture { format: PixelFormat::Bgra, resolution: SIZE, stride: None, data: expected };
+        let expected = to_i420(&raw, &FramePool::new()).unwrap();
+        for (got, expected) in
+            [(frame.y(), expected.y()), (frame.u(), expected.u()), (frame.v(), expected.v())]
+        {
+            let off = got.iter().zip(expected).position(|(a, b)| a.abs_diff(*b) > 1);
+            assert_eq!((got.len(), off), (expected.len(), None));
+        }
+    }
+
+    #[test]
+    fn parts_of_an_odd_picture_become_what_the_whole_would_be() {
+        let mut canvas = Canvas::new(SIZE);
+        assert!(canvas.is_empty());
+        check(&draw(&mut canvas, &[Rect::of(SIZE)], 1), &whole(|_, _| 1));
+        let parts = [Rect::new(10, 20, 64, 30), Rect::new(280, 190, 21, 13)];
+        let inside = |x: u32, y: u32| parts.iter().any(|part| part.contains(x as i32, y as i32));
+        let frame = draw(&mut canvas, &parts, 90);
+        check(&frame, &whole(|x, y| if inside(x, y) { 90 } else { 1 }));
+    }
+}

@@ -1,0 +1,264 @@
+//! A monitor, a window or a part of the desktop of an X server.
+//!
+//! ```text
+//!  XDamage: what changed ─┐
+//!  pointer: where it is  ─┴▶ rectangles ─▶ MIT-SHM: their pixels ─▶ cursor drawn in ─▶ I420
+//! ```
+//!
+//! A window is read from the pixmap that XComposite keeps of it, so that it may be covered. The
+//! thread that asks for pictures does all the work; between two looks it sleeps.
+
+mod desktop;
+mod grabber;
+mod list;
+mod subject;
+
+use std::time::{Duration, Instant};
+
+use x11rb::connection::Connection;
+use x11rb::protocol::Event;
+use x11rb::protocol::damage::{ConnectionExt as _, ReportLevel};
+use x11rb::protocol::xfixes::ConnectionExt as _;
+
+use super::canvas::Canvas;
+use super::cursor::CursorImage;
+use super::rect::{Changes, Rect};
+use super::{ScreenEvent, ScreenEvents, ScreenTarget, ShareMode};
+use crate::clock;
+use crate::media::frame::VideoFrame;
+use crate::media::{DeviceError, VideoSource};
+use crate::units::Resolution;
+use desktop::{Desktop, XError};
+use grabber::Grabber;
+pub use list::targets;
+use subject::{Presence, Subject};
+
+/// Monitors may change without a word; so often is looked.
+const RECHECK: Duration = Duration::from_secs(1);
+
+/// A part of an X server's screen that is shared.
+pub struct X11Screen {
+    desktop: Desktop,
+    subject: Subject,
+    name: String,
+    mode: ShareMode,
+    events: ScreenEvents,
+    grabber: Grabber,
+    canvas: Canvas,
+    /// Watches the root or the window; both numbers are ours on the server.
+    damage: u32,
+    region: u32,
+    /// The server has changes for us to fetch.
+    damaged: bool,
+    changes: Changes,
+    cursor: Cursor,
+    /// No look before this.
+    next_look: Instant,
+    recheck: Instant,
+}
+
+/// The cursor as it was drawn last, and whether its shape is known to be old.
+#[derive(Debug, Default)]
+struct Cursor {
+    image: CursorImage,
+    /// Where it points in the picture; `None` while it is elsewhere.
+    at: Option<(i32, i32)>,
+    stale: bool,
+}
+
+impl X11Screen {
+    /// Begins to capture.
+    pub fn open(target: &ScreenTarget, mode: ShareMode, events: ScreenEvents) -> Result<Self, DeviceError> {
+        let name = target.to_string();
+        let broken = |error: XError| error.into_device_error(&name);
+        let desktop = Desktop::connect()?;
+        let subject = Subject::find(&desktop, target).map_err(broken)?;
+        let Some(subject) = subject else { return Err(DeviceError::NotFound(name)) };
+        let resolution = subject.resolution();
+        let start = || -> Result<_, XError> {
+            desktop.understands(subject.drawable())?;
+            let grabber = Grabber::new(&desktop, resolution);
+            let (damage, region) = (desktop.id()?, desktop.id()?);
+            desktop.conn.damage_create(damage, subject.watched(), ReportLevel::NON_EMPTY)?.check()?;
+            desktop.conn.xfixes_create_region(region, &[])?;
+            Ok((grabber, damage, region))
+        };
+        let (grabber, damage, region) = start().map_err(broken)?;
+        let now = clock::now();
+        Ok(Self {
+            canvas: Canvas::new(resolution),
+            subject,
+            name,
+            mode,
+            events,
+            grabber,
+            damage,
+            region,
+            damaged: false,
+            changes: Changes::default(),
+            cursor: Cursor { stale: true, ..Cursor::default() },
+            next_look: now,
+            recheck: now + RECHECK,
+            desktop,
+        })
+    }
+
+    /// Looks whether something changed; a picture if it did.
+    fn look(&mut self, now: Instant) -> Result<Option<VideoFrame>, XError> {
+        self.next_look = now + self.mode.look();
+        self.read_events()?;
+        if now >= self.recheck {
+            self.recheck = now + RECHECK;
+            self.locate()?;
+        }
+        if self.subject.presence() == Presence::Hidden {
+            return Ok(None);
+        }
+        if self.canvas.is_empty() {
+            self.changes.add(Rect::of(self.canvas.resolution()));
+        }
+        if std::mem::take(&mut self.damaged) {
+            self.fetch_damage()?;
+        }
+        self.follow_cursor()?;
+        if self.changes.is_empty() {
+            return Ok(None);
+        }
+        let frame = self.draw()?;
+        self.next_look = now + self.mode.interval();
+        Ok(Some(frame))
+    }
+
+    fn read_events(&mut self) -> Result<(), XError> {
+        while let Some(event) = self.desktop.conn.poll_for_event()? {
+            match event {
+                Event::DamageNotify(_) => self.damaged = true,
+                Event::XfixesCursorNotify(_) => self.cursor.stale = true,
+                Event::RandrScreenChangeNotify(_) | Event::RandrNotify(_) => self.locate()?,
+                event => {
+                    if self.subject.on_event(&event)? {
+                        self.locate()?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees where the subject is now, and how large.
+    fn locate(&mut self) -> Result<(), XError> {
+        let before = self.subject.presence();
+        let renewed = self.subject.locate(&self.desktop)?;
+        let after = self.subject.presence();
+        match (before, after) {
+            (Presence::Visible, Presence::Hidden) => (self.events)(ScreenEvent::Minimised),
+            (Presence::Hidden, Presence::Visible) => (self.events)(ScreenEvent::Restored),
+            (Presence::Visible, Presence::Visible) | (Presence::Hidden, Presence::Hidden) => {}
+        }
+        let resolution = self.subject.resolution();
+        if resolution != self.canvas.resolution() {
+            self.canvas = Canvas::new(resolution);
+            self.grabber.release(&self.desktop);
+            self.grabber = Grabber::new(&self.desktop, resolution);
+            self.changes.take();
+            (self.events)(ScreenEvent::Resized(resolution));
+        } else if renewed {
+            self.changes.add(Rect::of(resolution));
+        }
+        Ok(())
+    }
+
+    /// Takes what XDamage collected, in coordinates of the picture.
+    fn fetch_damage(&mut self) -> Result<(), XError> {
+        let conn = &self.desktop.conn;
+        conn.damage_subtract(self.damage, x11rb::NONE, self.region)?;
+        let region = conn.xfixes_fetch_region(self.region)?.reply()?;
+        let (x, y) = self.subject.watched_origin();
+        let bounds = self.canvas.resolution();
+        for rect in region.rectangles {
+            let rect = Rect::new(rect.x.into(), rect.y.into(), rect.width.into(), rect.height.into());
+            if let Some(rect) = rect.moved(-x, -y).even(bounds) {
+                self.changes.add(rect);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the cursor covered and what it covers now has changed, if it moved or looks different.
+    fn follow_cursor(&mut self) -> Result<(), XError> {
+        let bounds = self.canvas.resolution();
+        let at = self.subject.pointer(&self.desktop)?;
+        let at = at.filter(|(x, y)| {
+            // One just outside may still reach in.
+            Rect::new(-64, -64, bounds.width + 128, bounds.height + 128).contains(*x, *y)
+        });
+        if at == self.cursor.at && !(self.cursor.stale && at.is_some()) {
+            return Ok(());
+        }
+        let covered = |cursor: &Cursor| cursor.at.and_then(|at| cursor.image.rect(at)?.even(bounds));
+        let before = covered(&self.cursor);
+        self.cursor.at = at;
+        if std::mem::take(&mut self.cursor.stale) {
+            self.cursor.image = self.desktop.cursor()?;
+        }
+        for rect in [before, covered(&self.cursor)].into_iter().flatten() {
+            self.changes.add(rect);
+        }
+        Ok(())
+    }
+
+    fn draw(&mut self) -> Result<VideoFrame, XError> {
+        let bounds = self.canvas.resolution();
+        let parts: Vec<Rect> = self.changes.take().into_iter().filter_map(|rect| rect.even(bounds)).collect();
+        let mut planes = self.canvas.begin(&parts);
+        let (x, y) = self.subject.drawable_origin();
+        for part in parts {
+            let grabbed = self.grabber.grab(&self.desktop, self.subject.drawable(), part.moved(x, y))?;
+            let (cursor, mut offset) = (&self.cursor, 0);
+            self.canvas.fill(&mut planes, part, |band, pixels| {
+                grabbed.read(offset, pixels)?;
+                offset += pixels.len();
+                if let Some(at) = cursor.at {
+                    cursor.image.draw(at, band, pixels);
+                }
+                Ok::<_, XError>(())
+            })?;
+        }
+        Ok(self.canvas.finish(planes))
+    }
+}
+
+impl VideoSource for X11Screen {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn format(&self) -> (Resolution, f64) {
+        (self.canvas.resolution(), self.mode.fps())
+    }
+
+    fn next_frame(&mut self, timeout: Duration) -> Result<Option<VideoFrame>, DeviceError> {
+        let deadline = clock::now() + timeout;
+        loop {
+            let wait = self.next_look.min(deadline).saturating_duration_since(clock::now());
+            if !wait.is_zero() {
+                std::thread::sleep(wait);
+            }
+            let now = clock::now();
+            if now < self.next_look {
+                return Ok(None);
+            }
+            match self.look(now) {
+                Ok(Some(frame)) => return Ok(Some(frame)),
+                Ok(None) => {}
+                // What is read while a window changes may be gone for a moment; the next look sees
+                // what became of it.
+                Err(XError::Request(_)) if self.subject.still_there(&self.desktop) => {
+                    self.changes.add(Rect::of(self.canvas.resolution()));
+                    self.locate().map_err(|error| self.subject.end(&self.name, error))?;
+                }
+                Err(error) => return Err(self.subject.end(&self.name, error)),
+            }
+        }
+    }
+}
