@@ -3,6 +3,7 @@
 //!
 //! Has its own `main`, since the server's address must be in the environment before anything looks
 //! for it: the first run starts the servers and runs this program again inside.
+#![allow(clippy::unwrap_used, reason = "in a test a refusal of the X server is a failure")]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -52,7 +53,9 @@ const SIXTEEN_BITS: &[Test] = &[("another_depth_is_refused_in_words", depth_is_r
 const NO_SERVER: &[Test] = &[("without_an_x_server_the_reason_is_told", no_server)];
 
 /// Name, arguments for Xvfb (none: no server), tests.
-const RUNS: &[(&str, Option<&[&str]>, &[Test])] = &[
+type Run = (&'static str, Option<&'static [&'static str]>, &'static [Test]);
+
+const RUNS: &[Run] = &[
     ("ordinary", Some(&["-screen", "0", "1920x1080x24"]), ORDINARY),
     ("without_shm", Some(&["-screen", "0", "1920x1080x24", "-extension", "MIT-SHM"]), WITHOUT_SHM),
     ("sixteen", Some(&["-screen", "0", "640x480x16"]), SIXTEEN_BITS),
