@@ -202,7 +202,10 @@ impl Client {
         self.sync();
     }
 
+    /// Makes a monitor of a part of the screen. The left one takes the place of the server's own.
     fn monitor(&self, name: &str, x: i16, width: u16) {
+        let own = self.conn.randr_get_monitors(self.root(), true).unwrap().reply().unwrap().monitors;
+        let outputs = own.into_iter().next().filter(|_| x == 0).map_or(Vec::new(), |own| own.outputs);
         let name = self.conn.intern_atom(false, name.as_bytes()).unwrap().reply().unwrap().atom;
         let info = MonitorInfo {
             name,
@@ -214,7 +217,7 @@ impl Client {
             height: 1080,
             width_in_millimeters: 300,
             height_in_millimeters: 200,
-            outputs: Vec::new(),
+            outputs,
         };
         self.conn.randr_set_monitor(self.root(), info).unwrap().check().unwrap();
     }
@@ -241,14 +244,16 @@ impl Share {
     /// The next picture that looks as wanted.
     fn until(&mut self, what: &str, wanted: impl Fn(&VideoFrame) -> bool) -> VideoFrame {
         let deadline = clock::now() + Duration::from_secs(10);
+        let mut others = 0;
         while clock::now() < deadline {
-            if let Some(frame) = self.source.next_frame(Duration::from_millis(100)).expect("it goes on")
-                && wanted(&frame)
-            {
-                return frame;
+            let frame = self.source.next_frame(Duration::from_millis(100)).expect("it goes on");
+            match frame {
+                Some(frame) if wanted(&frame) => return frame,
+                Some(_) => others += 1,
+                None => {}
             }
         }
-        panic!("{what}: no such picture came");
+        panic!("{what}: no such picture came, only {others} others");
     }
 
     fn first(&mut self) -> VideoFrame {
@@ -416,7 +421,7 @@ fn cursor_is_drawn() {
         client.conn.warp_pointer(x11rb::NONE, client.root(), 0, 0, 0, 0, x, y).unwrap();
         client.sync();
         let (px, py) = (x as usize, y as usize);
-        let frame = share.until("the cursor", |frame| shows(frame, px, py, WHITE));
+        let frame = share.until(&format!("the cursor at {x},{y}"), |frame| shows(frame, px, py, WHITE));
         let white = frame.y().iter().filter(|y| **y > 200).count();
         let cut = |at: usize, end: usize| (at + 12).min(end) - at.saturating_sub(4);
         assert_eq!(white, cut(px, 1920) * cut(py, 1080), "at {x},{y}");
@@ -459,7 +464,7 @@ fn window_is_resized() {
         assert_eq!(share.event(), ScreenEvent::Resized(Resolution::new(width, height)));
         client.paint(window, RED, (width as i16 - 10, height as i16 - 10, 10, 10));
         let corner = (width as usize - 2, height as usize - 2);
-        let frame = share.until("the new size", |frame| {
+        let frame = share.until(&format!("{width}x{height}"), |frame| {
             frame.resolution() == Resolution::new(width, height) && shows(frame, corner.0, corner.1, RED)
         });
         assert!(shows(&frame, 20, 20, GREEN));

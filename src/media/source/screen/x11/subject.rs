@@ -45,7 +45,8 @@ pub struct SharedWindow {
     resolution: Resolution,
     /// Content of the window; made anew when its size changes.
     pixmap: Option<Pixmap>,
-    mapped: bool,
+    /// The content may be another one, even if the size is the same again.
+    stale: bool,
 }
 
 /// Whether there is something to see.
@@ -212,16 +213,14 @@ impl SharedWindow {
             Err(error) => return Err(error),
         }
         conn.composite_redirect_window(window, Redirect::AUTOMATIC)?.check()?;
-        let mut top = window;
-        loop {
-            let tree = conn.query_tree(top)?.reply()?;
-            if tree.parent == tree.root || tree.parent == x11rb::NONE {
-                break;
-            }
-            top = tree.parent;
-        }
-        let mut found =
-            Self { window, top, border: 0, resolution: Resolution::new(1, 1), pixmap: None, mapped: false };
+        let mut found = Self {
+            window,
+            top: window,
+            border: 0,
+            resolution: Resolution::new(1, 1),
+            pixmap: None,
+            stale: true,
+        };
         found.locate(desktop)?;
         Ok(Some(found))
     }
@@ -231,13 +230,20 @@ impl SharedWindow {
             Event::DestroyNotify(event) if event.window == self.window => Err(XError::Ended),
             Event::ConfigureNotify(event) if event.window == self.window => {
                 let now = (Resolution::new(event.width.into(), event.height.into()), event.border_width);
-                Ok(now != (self.resolution, self.border))
+                self.stale |= now != (self.resolution, self.border);
+                Ok(self.stale)
             }
-            Event::UnmapNotify(event) => Ok(event.window == self.window),
-            Event::MapNotify(event) => Ok(event.window == self.window),
+            Event::UnmapNotify(event) if event.window == self.window => {
+                self.stale = true;
+                Ok(true)
+            }
+            Event::MapNotify(event) if event.window == self.window => {
+                self.stale = true;
+                Ok(true)
+            }
             // A window manager came or went.
             Event::ReparentNotify(event) if event.window == self.window => {
-                self.top = event.parent;
+                self.stale = true;
                 Ok(true)
             }
             _ => Ok(false),
@@ -252,21 +258,35 @@ impl SharedWindow {
         let (attributes, geometry) = (attributes.reply()?, geometry.reply()?);
         let mapped = attributes.map_state == MapState::VIEWABLE;
         let resolution = Resolution::new(geometry.width.into(), geometry.height.into());
-        let same = (mapped, resolution, geometry.border_width) == (self.mapped, self.resolution, self.border);
-        if same {
+        let visible = self.pixmap.is_some();
+        let same = (mapped, resolution, geometry.border_width) == (visible, self.resolution, self.border);
+        if same && !self.stale {
             return Ok(false);
         }
-        (self.mapped, self.border) = (mapped, geometry.border_width);
         if let Some(old) = self.pixmap.take() {
             conn.free_pixmap(old)?;
         }
         if mapped {
-            self.resolution = resolution;
             let pixmap = desktop.id()?;
             conn.composite_name_window_pixmap(self.window, pixmap)?.check()?;
             self.pixmap = Some(pixmap);
+            (self.resolution, self.border) = (resolution, geometry.border_width);
+            self.top = top_of(desktop, self.window)?;
         }
+        self.stale = false;
         conn.flush()?;
         Ok(mapped)
+    }
+}
+
+/// The ancestor of a window that lies directly on the root: its frame, if a window manager gave it one.
+fn top_of(desktop: &Desktop, window: Window) -> Result<Window, XError> {
+    let mut top = window;
+    loop {
+        let tree = desktop.conn.query_tree(top)?.reply()?;
+        if tree.parent == tree.root || tree.parent == x11rb::NONE {
+            return Ok(top);
+        }
+        top = tree.parent;
     }
 }
