@@ -205,46 +205,6 @@ fn bgra(raw: &RawPicture, planes: &mut Planes) -> Result<(), ConvertError> {
         .map_err(refused)
 }
 
-/// Converts a part of a screen into its place in a larger picture. `at` is its corner and even both
-/// ways, `data` its pixels (blue, green, red, unused), rows without gaps.
-pub fn bgra_part(
-    planes: &mut Planes,
-    at: (u32, u32),
-    part: Resolution,
-    data: &[u8],
-) -> Result<(), ConvertError> {
-    let whole = planes.resolution();
-    let fits = |at: u32, length: u32, whole: u32| {
-        at.is_multiple_of(2)
-            && at.checked_add(length).is_some_and(|end| {
-                // Half pixels of colour only at the picture's own edge.
-                end == whole || (end < whole && length.is_multiple_of(2))
-            })
-    };
-    if part.pixels() == 0 || !fits(at.0, part.width, whole.width) || !fits(at.1, part.height, whole.height) {
-        return Err(ConvertError::Size(part));
-    }
-    let raw = RawPicture { format: PixelFormat::Bgra, resolution: part, stride: None, data };
-    let stride = rows(&raw, part.width as usize * 4)?;
-    let (luma, chroma) = (whole.width as usize, whole.width.div_ceil(2) as usize);
-    let (x, y) = (at.0 as usize, at.1 as usize);
-    let corner = y / 2 * chroma + x / 2;
-    let planes = planes.planes_mut();
-    let mut image = YuvPlanarImageMut {
-        y_plane: BufferStoreMut::Borrowed(&mut planes.0[y * luma + x..]),
-        y_stride: whole.width,
-        u_plane: BufferStoreMut::Borrowed(&mut planes.1[corner..]),
-        u_stride: chroma as u32,
-        v_plane: BufferStoreMut::Borrowed(&mut planes.2[corner..]),
-        v_stride: chroma as u32,
-        width: part.width,
-        height: part.height,
-    };
-    let (range, matrix) = (YuvRange::Limited, YuvStandardMatrix::Bt601);
-    yuv::bgra_to_yuv420(&mut image, data, stride as u32, range, matrix, YuvConversionMode::Balanced)
-        .map_err(refused)
-}
-
 /// By way of RGB, which also brings JPEG's full range to limited range.
 fn mjpeg(data: &[u8], promised: Resolution, planes: &mut Planes) -> Result<(), ConvertError> {
     let damaged = |error: zune_jpeg::errors::DecodeErrors| ConvertError::Jpeg(error.to_string());

@@ -2,7 +2,7 @@
 
 use super::rect::Rect;
 use crate::clock;
-use crate::media::convert::{ConvertError, bgra_part};
+use crate::media::convert::{ConvertError, PixelFormat, RawPicture, to_i420};
 use crate::media::frame::{FramePool, Planes, VideoFrame};
 use crate::units::Resolution;
 
@@ -17,12 +17,14 @@ pub struct Canvas {
     pool: FramePool,
     last: Option<VideoFrame>,
     band: Vec<u8>,
+    /// Bands, once converted.
+    bands: FramePool,
 }
 
 impl Canvas {
     /// Nothing is on it yet.
     pub fn new(resolution: Resolution) -> Self {
-        Self { resolution, pool: FramePool::new(), last: None, band: Vec::new() }
+        Self { resolution, pool: FramePool::new(), last: None, band: Vec::new(), bands: FramePool::new() }
     }
 
     /// The size of its pictures.
@@ -63,7 +65,13 @@ impl Canvas {
             let band = Rect::new(part.x, part.y + done as i32, part.width, height);
             self.band.resize(band.pixels() as usize * 4, 0);
             read(band, &mut self.band)?;
-            bgra_part(planes, (band.x as u32, band.y as u32), band.resolution(), &self.band)?;
+            let raw = RawPicture {
+                format: PixelFormat::Bgra,
+                resolution: band.resolution(),
+                stride: None,
+                data: &self.band,
+            };
+            paste(planes, (band.x as usize, band.y as usize), &to_i420(&raw, &self.bands)?);
             done += height;
         }
         Ok(())
@@ -77,10 +85,27 @@ impl Canvas {
     }
 }
 
+/// Copies a part into its place, which begins at an even pixel both ways.
+fn paste(planes: &mut Planes, (x, y): (usize, usize), part: &Planes) {
+    let (whole, size) = (planes.resolution(), part.resolution());
+    let (luma, chroma) = (whole.width as usize, whole.width.div_ceil(2) as usize);
+    let (width, half) = (size.width as usize, size.width.div_ceil(2) as usize);
+    let (to_y, to_u, to_v) = planes.planes_mut();
+    for (target, source, stride, width, corner) in [
+        (to_y, part.y(), luma, width, (x, y)),
+        (to_u, part.u(), chroma, half, (x / 2, y / 2)),
+        (to_v, part.v(), chroma, half, (x / 2, y / 2)),
+    ] {
+        let rows = target.chunks_exact_mut(stride).skip(corner.1);
+        for (target, source) in rows.zip(source.chunks_exact(width)) {
+            target[corner.0..corner.0 + width].copy_from_slice(source);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::convert::{PixelFormat, RawPicture, to_i420};
 
     const SIZE: Resolution = Resolution::new(301, 203);
 
@@ -118,6 +143,22 @@ mod tests {
         {
             let off = got.iter().zip(expected).position(|(a, b)| a.abs_diff(*b) > 1);
             assert_eq!((got.len(), off), (expected.len(), None));
+        }
+    }
+
+    #[test]
+    fn a_part_may_touch_every_edge() {
+        let size = SIZE;
+        for part in [
+            Rect::new(200, 190, 101, 13),
+            Rect::new(0, 190, 10, 13),
+            Rect::new(290, 0, 11, 6),
+            Rect::new(0, 0, size.width, 2),
+        ] {
+            let mut canvas = Canvas::new(size);
+            draw(&mut canvas, &[Rect::of(size)], 1);
+            let frame = draw(&mut canvas, &[part], 77);
+            check(&frame, &whole(|x, y| if part.contains(x as i32, y as i32) { 77 } else { 1 }));
         }
     }
 
