@@ -30,6 +30,8 @@ pub enum PixelFormat {
     Rgb,
     /// Blue, green, red, unused; 32 bits a pixel.
     Bgra,
+    /// Red, green, blue, unused; 32 bits a pixel.
+    Rgba,
 }
 
 /// One picture as a device gave it.
@@ -98,7 +100,7 @@ pub fn to_i420(raw: &RawPicture, pool: &FramePool) -> Result<Planes, ConvertErro
         PixelFormat::Rgb => {
             rgb(raw.data, rows(raw, resolution.width as usize * 3)?, resolution, &mut planes)?
         }
-        PixelFormat::Bgra => bgra(raw, &mut planes)?,
+        PixelFormat::Bgra | PixelFormat::Rgba => rgb32(raw, &mut planes)?,
         PixelFormat::Mjpeg => mjpeg(raw.data, resolution, &mut planes)?,
     }
     Ok(planes)
@@ -197,11 +199,13 @@ fn rgb(data: &[u8], stride: usize, resolution: Resolution, planes: &mut Planes) 
         .map_err(refused)
 }
 
-fn bgra(raw: &RawPicture, planes: &mut Planes) -> Result<(), ConvertError> {
+/// Four bytes a pixel, in either order.
+fn rgb32(raw: &RawPicture, planes: &mut Planes) -> Result<(), ConvertError> {
     let stride = rows(raw, raw.resolution.width as usize * 4)?;
     let data = &raw.data[..stride * raw.resolution.height as usize];
     let (range, matrix) = (YuvRange::Limited, YuvStandardMatrix::Bt601);
-    yuv::bgra_to_yuv420(&mut lend(planes), data, stride as u32, range, matrix, YuvConversionMode::Balanced)
+    let convert = if raw.format == PixelFormat::Rgba { yuv::rgba_to_yuv420 } else { yuv::bgra_to_yuv420 };
+    convert(&mut lend(planes), data, stride as u32, range, matrix, YuvConversionMode::Balanced)
         .map_err(refused)
 }
 
@@ -305,6 +309,8 @@ mod tests {
         check_colours(&convert(PixelFormat::Rgb, (64, 48), None, &rgb).unwrap());
         let bgra = rgb_quarters(64, 48, |[r, g, b]| vec![b, g, r, 255]);
         check_colours(&convert(PixelFormat::Bgra, (64, 48), None, &bgra).unwrap());
+        let rgba = rgb_quarters(64, 48, |[r, g, b]| vec![r, g, b, 255]);
+        check_colours(&convert(PixelFormat::Rgba, (64, 48), None, &rgba).unwrap());
         check_colours(&convert(PixelFormat::Mjpeg, (64, 48), None, JPEG).unwrap());
     }
 
@@ -359,7 +365,8 @@ mod tests {
     #[test]
     fn devices_that_lie_get_an_error() {
         use ConvertError::{Jpeg, OtherSize, Size, Stride, TooShort};
-        let formats = [PixelFormat::Yuyv, PixelFormat::Nv12, PixelFormat::Rgb, PixelFormat::Bgra];
+        let formats =
+            [PixelFormat::Yuyv, PixelFormat::Nv12, PixelFormat::Rgb, PixelFormat::Bgra, PixelFormat::Rgba];
         for format in formats {
             let short = convert(format, (64, 48), None, &[0; 64 * 48]);
             assert!(matches!(short, Err(TooShort { .. })), "{format:?}");

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::adaptation::screen::{self, ScreenPace};
+use super::adaptation::screen::{self, ScreenPace, Spent};
 use super::adaptation::{Adaptation, most_fps};
 use super::codec::frame_head::MAX_PIXELS;
 use super::codec::tuning::{Content, Tuning};
@@ -397,7 +397,7 @@ impl EncodeLoop {
         let seen_at = if self.pace.is_fresh() { frame.captured_at } else { now };
         let frame = frame.seen_at(seen_at);
         let result = self.encode(frame, tuning, target, max_fps, gate);
-        self.pace.on_encoded(result.as_ref().ok().copied().flatten(), size, max_fps, now);
+        self.pace.on_encoded(result.as_ref().ok().and_then(Option::as_ref), size, max_fps, now);
         self.tell(result.err());
     }
 
@@ -436,8 +436,7 @@ impl EncodeLoop {
         self.tell(result.err());
     }
 
-    /// Encodes one picture and hands it on. The bytes it took; `None`: it was left out, or nothing is
-    /// sent.
+    /// Encodes one picture and hands it on. What it took; `None`: it was left out, or nothing is sent.
     fn encode(
         &mut self,
         frame: VideoFrame,
@@ -445,7 +444,7 @@ impl EncodeLoop {
         target: EncoderTarget,
         fps: f64,
         gate: Gate,
-    ) -> Result<Option<usize>, VpxError> {
+    ) -> Result<Option<Spent>, VpxError> {
         let now = clock::now();
         let source = frame.resolution();
         let (max, carried) = match tuning.content {
@@ -466,7 +465,11 @@ impl EncodeLoop {
                 let mut encoder = Encoder::new(tuning, resolution, rate, cores())?;
                 self.keyframe_owed = true;
                 self.last_keyframe = None;
-                encoder.warm_up(&self.pool, now)?;
+                // Grey costs nothing, from which the rate control learns to expect too little: a
+                // camera's first picture survives that, a whole page of text becomes too large.
+                if tuning.content == Content::Camera {
+                    encoder.warm_up(&self.pool, now)?;
+                }
                 none.insert(encoder)
             }
         };
@@ -512,7 +515,7 @@ impl EncodeLoop {
         stats.total_encode_time += took;
         count(&mut counters, &picture);
         drop(counters);
-        let bytes = picture.payload.len();
+        let spent = Spent { bytes: picture.payload.len(), coarseness: picture.coarseness(tuning.codec) };
         let time = self.time.at(captured_at);
         (self.out)(EncodedFrame {
             kind: if tuning.content == Content::Camera { TrackKind::Video } else { TrackKind::Screen },
@@ -523,7 +526,7 @@ impl EncodeLoop {
             resolution: Some(resolution),
             payload: picture.payload,
         });
-        Ok(Some(bytes))
+        Ok(Some(spent))
     }
 }
 

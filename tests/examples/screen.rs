@@ -4,6 +4,7 @@
 //! ```sh
 //! screen cost                                    # CPU time of capturing
 //! screen pages DIR [--codec vp9|vp8] [--kbps N]  # pages DIR/*.ppm, one after the other
+//! screen portal                                  # what the desktop's portal gives, until it ends
 //! ```
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock itself")]
 
@@ -30,7 +31,7 @@ use sightline::media::encoded::{EncodedFrame, VideoCodec};
 use sightline::media::frame::{FramePool, VideoFrame};
 use sightline::media::latest::Latest;
 use sightline::media::send_video::VideoSend;
-use sightline::media::source::screen::{ShareMode, find, open};
+use sightline::media::source::screen::{ScreenTarget, ShareMode, find, open};
 use sightline::media::{EncoderTarget, FrameSink};
 use sightline::units::{Bitrate, Resolution};
 
@@ -54,7 +55,8 @@ fn main() -> Result<()> {
             let kbps = option("--kbps").map_or(Ok(1_000), |text| text.parse())?;
             pages(&folder, codec, Bitrate::from_kbps(kbps))
         }
-        _ => bail!("screen cost | screen pages DIR [--codec vp9|vp8] [--kbps N]"),
+        Some("portal") => portal(),
+        _ => bail!("screen cost | screen portal | screen pages DIR [--codec vp9|vp8] [--kbps N]"),
     }
 }
 
@@ -178,6 +180,31 @@ impl Running {
         send.resume();
         let capture = Capture::spawn(share()?, move |frame| slot.put(frame), |error| eprintln!("{error}"))?;
         Ok(Self { encoded, send, _capture: capture })
+    }
+}
+
+/// Says what comes through the desktop's portal.
+fn portal() -> Result<()> {
+    let tell = Arc::new(|event| println!("event {event:?}"));
+    let mut source = match open(&ScreenTarget::Portal, ShareMode::Text, None, tell) {
+        Ok(source) => source,
+        Err(error) => {
+            println!("refused: {error}");
+            return Ok(());
+        }
+    };
+    loop {
+        match source.next_frame(Duration::from_millis(200)) {
+            Ok(Some(frame)) => {
+                let middle = frame.y()[frame.y().len() / 2 + frame.y_stride() / 2];
+                println!("picture {} luma {middle}", frame.resolution());
+            }
+            Ok(None) => {}
+            Err(error) => {
+                println!("ended: {error}");
+                return Ok(());
+            }
+        }
     }
 }
 

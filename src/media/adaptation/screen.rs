@@ -9,7 +9,10 @@ use crate::media::codec::tuning::Content;
 use crate::units::Resolution;
 
 /// A picture that has stood still for so long is as fine as it gets.
-const REFINING: Duration = Duration::from_secs(3);
+const REFINING: Duration = Duration::from_secs(6);
+/// Quantized so little (see [`Spent::coarseness`]), a picture cannot become visibly finer. A coarser
+/// one that takes few bytes only waits for the rate control to have some again.
+const FINE: f64 = 0.12;
 /// A repeated picture that took so few bytes for each 100 000 pixels changed next to nothing.
 const QUIET: usize = 24;
 /// After so many of those in a row there is nothing left to refine. Not one: the encoder refreshes
@@ -26,6 +29,15 @@ pub fn most_fps(content: Content) -> f64 {
         Content::Text => TEXT_FPS,
         Content::Camera | Content::Motion => 60.0,
     }
+}
+
+/// What one picture took.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spent {
+    /// Its size, encoded.
+    pub bytes: usize,
+    /// How coarse it is quantized: 0 (finest) to 1.
+    pub coarseness: f64,
 }
 
 /// Decides when the newest picture of a screen is encoded.
@@ -56,8 +68,8 @@ impl ScreenPace {
         [paced, keyframe].into_iter().flatten().min()
     }
 
-    /// The newest picture was encoded in `bytes`, or left out by the encoder (`None`).
-    pub fn on_encoded(&mut self, bytes: Option<usize>, size: Resolution, fps: f64, now: Instant) {
+    /// The newest picture was encoded, or left out by the encoder (`None`).
+    pub fn on_encoded(&mut self, spent: Option<&Spent>, size: Resolution, fps: f64, now: Instant) {
         self.next = Some(now + Duration::from_secs_f64(1.0 / fps.clamp(1.0, 240.0)));
         if self.fresh {
             // One that was left out is tried again like one that can become finer.
@@ -67,8 +79,8 @@ impl ScreenPace {
         }
         let Some(refining) = &mut self.refining else { return };
         let quiet = QUIET * (size.pixels() / 100_000).max(1) as usize;
-        match bytes {
-            Some(bytes) if bytes <= quiet => refining.quiet += 1,
+        match spent {
+            Some(spent) if spent.bytes <= quiet && spent.coarseness <= FINE => refining.quiet += 1,
             Some(_) => refining.quiet = 0,
             None => return,
         }
@@ -99,7 +111,8 @@ mod tests {
         let (mut now, mut times) = (start, Vec::new());
         while let Some(due) = pace.due(now, None) {
             now = now.max(due);
-            pace.on_encoded(bytes(times.len()), SIZE, TEXT_FPS, now);
+            let spent = bytes(times.len()).map(|bytes| Spent { bytes, coarseness: 0.1 });
+            pace.on_encoded(spent.as_ref(), SIZE, TEXT_FPS, now);
             times.push(now - start);
             assert!(times.len() < 1_000, "it never ends");
         }
@@ -116,6 +129,19 @@ mod tests {
         assert_eq!(times.len(), 6 + QUIET_TURNS as usize);
         assert_eq!(times[0], Duration::ZERO);
         assert!(pace.is_at_rest());
+    }
+
+    #[test]
+    fn a_coarse_picture_is_not_taken_for_a_finished_one() {
+        let start = crate::clock::now();
+        let mut pace = ScreenPace::default();
+        pace.on_picture();
+        let mut now = start;
+        for _ in 0..20 {
+            now = pace.due(now, None).unwrap().max(now);
+            pace.on_encoded(Some(&Spent { bytes: 40, coarseness: 0.5 }), SIZE, TEXT_FPS, now);
+        }
+        assert!(!pace.is_at_rest());
     }
 
     #[test]
@@ -141,7 +167,7 @@ mod tests {
         let start = crate::clock::now();
         let mut pace = ScreenPace::default();
         pace.on_picture();
-        pace.on_encoded(Some(9_000), SIZE, TEXT_FPS, start);
+        pace.on_encoded(Some(&Spent { bytes: 9_000, coarseness: 0.4 }), SIZE, TEXT_FPS, start);
         pace.on_picture();
         let due = pace.due(start, None).unwrap() - start;
         assert!((60..70).contains(&due.as_millis()), "{due:?}");

@@ -38,7 +38,7 @@ impl Tuning {
         match (self.content, self.codec) {
             (Content::Camera, VideoCodec::Vp8) => (2, 56),
             (Content::Camera, VideoCodec::Vp9) => (2, 52),
-            (Content::Text, VideoCodec::Vp8) => (2, 40),
+            (Content::Text, VideoCodec::Vp8) => (2, 46),
             (Content::Text, VideoCodec::Vp9) => (2, 44),
             (Content::Motion, _) => (4, 56),
         }
@@ -48,7 +48,7 @@ impl Tuning {
     pub fn drop_threshold(self) -> u32 {
         match self.content {
             Content::Camera | Content::Motion => 30,
-            // Half of what the buffer holds may be spent on one new page.
+            // One new page may take nearly all that the buffer holds.
             Content::Text => 10,
         }
     }

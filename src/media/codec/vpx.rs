@@ -78,6 +78,16 @@ pub struct EncodedPicture {
     pub qp: u8,
 }
 
+impl EncodedPicture {
+    /// How coarse it is quantized: 0 (finest) to 1.
+    pub fn coarseness(&self, codec: VideoCodec) -> f64 {
+        match codec {
+            VideoCodec::Vp8 => f64::from(self.qp) / 127.0,
+            VideoCodec::Vp9 => f64::from(self.qp) / 255.0,
+        }
+    }
+}
+
 /// Whether the next picture must be a key frame. The encoder makes none on its own account but the
 /// first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

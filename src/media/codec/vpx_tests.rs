@@ -178,3 +178,110 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn vp9_is_decoded_to_what_was_encoded_at_any_size() {
+    let tuning = Tuning { codec: VideoCodec::Vp9, content: Content::Text };
+    for (width, height) in [(16, 16), (161, 91), (320, 180), (641, 361)] {
+        let resolution = Resolution::new(width, height);
+        let rate = Rate { bitrate: Bitrate::from_kbps(1_500), fps: 15.0 };
+        let mut encoder = Encoder::new(tuning, resolution, rate, 1).unwrap();
+        let (mut decoder, pool) = (Decoder::new(VideoCodec::Vp9).unwrap(), FramePool::new());
+        for number in 0..5 {
+            let frame = picture(resolution, number);
+            let encoded = encoder.encode(&frame, Force::Nothing).unwrap().unwrap();
+            assert_eq!(encoded.keyframe, number == 0);
+            let head = FrameHead::parse(VideoCodec::Vp9, &encoded.payload).unwrap();
+            assert_eq!(head, if number == 0 { FrameHead::Key(resolution) } else { FrameHead::Inter });
+            let decoded = decoder.decode(&encoded.payload, &pool).unwrap().unwrap();
+            assert_eq!((decoded.planes.resolution(), decoded.keyframe), (resolution, number == 0));
+            assert_eq!(decoded.qp, encoded.qp, "both sides know the same quantizer");
+            let quality = [psnr(frame.y(), decoded.planes.y()), psnr(frame.u(), decoded.planes.u())];
+            assert!(quality.iter().all(|q| *q > 34.0), "{resolution}: {quality:?}");
+        }
+    }
+}
+
+/// Lines of something like letters: hard edges, two colours.
+fn page(resolution: Resolution, number: u32) -> VideoFrame {
+    let mut planes = FramePool::new().take(resolution);
+    let width = resolution.width as usize;
+    let (y, u, v) = planes.planes_mut();
+    for (index, y) in y.iter_mut().enumerate() {
+        let (column, row) = ((index % width) as u32, (index / width) as u32);
+        let letter = (column / 7).wrapping_mul(2_654_435_761) ^ (row / 14).wrapping_mul(40_503) ^ number;
+        let stroke = letter >> (column % 7 + row % 14 / 3) & 1 == 1;
+        *y = if stroke && row % 14 < 9 && column % 7 < 5 { 30 } else { 225 };
+    }
+    u.fill(128);
+    v.fill(128);
+    VideoFrame::new(planes, crate::clock::now())
+}
+
+#[test]
+fn a_page_that_stands_still_becomes_sharp_in_either_codec() {
+    let resolution = Resolution::new(640, 360);
+    for codec in [VideoCodec::Vp8, VideoCodec::Vp9] {
+        let tuning = Tuning { codec, content: Content::Text };
+        let rate = Rate { bitrate: Bitrate::from_kbps(800), fps: 15.0 };
+        let mut encoder = Encoder::new(tuning, resolution, rate, 1).unwrap();
+        let (mut decoder, pool) = (Decoder::new(codec).unwrap(), FramePool::new());
+        let frame = page(resolution, 1);
+        let mut quality = 0.0;
+        for _ in 0..30 {
+            let Some(encoded) = encoder.encode(&frame, Force::Nothing).unwrap() else { continue };
+            let decoded = decoder.decode(&encoded.payload, &pool).unwrap().unwrap();
+            quality = psnr(frame.y(), decoded.planes.y());
+        }
+        assert!(quality > 40.0, "{codec:?}: {quality} dB");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_vp9_decoder_survives_any_damage(
+        damage in proptest::collection::vec(
+            (0usize..6, any::<prop::sample::Index>(), any::<u8>(), any::<prop::sample::Index>()), 1..8),
+    ) {
+        let tuning = Tuning { codec: VideoCodec::Vp9, content: Content::Text };
+        let rate = Rate { bitrate: Bitrate::from_kbps(500), fps: 15.0 };
+        let mut encoder = Encoder::new(tuning, SIZE, rate, 1).unwrap();
+        let (mut decoder, pool) = (Decoder::new(VideoCodec::Vp9).unwrap(), FramePool::new());
+        let mut frames: Vec<Vec<u8>> = (0..6)
+            .filter_map(|n| encoder.encode(&page(SIZE, n), Force::Nothing).unwrap())
+            .map(|encoded| encoded.payload.to_vec())
+            .collect();
+        for (frame, at, value, cut) in damage {
+            let Some(frame) = frames.get_mut(frame).filter(|frame| !frame.is_empty()) else { continue };
+            let length = frame.len();
+            frame[at.index(length)] = value;
+            if value & 1 == 0 {
+                frame.truncate(cut.index(length));
+            }
+        }
+        for frame in &frames {
+            decoder.decode(frame, &pool).ok();
+        }
+        let whole = encoder.encode(&page(SIZE, 9), Force::Keyframe).unwrap();
+        if let Some(whole) = whole {
+            prop_assert!(decoder.decode(&whole.payload, &pool).unwrap().is_some());
+        }
+    }
+
+    #[test]
+    fn a_vp9_decoder_survives_noise(frames in proptest::collection::vec(
+        proptest::collection::vec(any::<u8>(), 0..200), 1..6,
+    )) {
+        let (mut decoder, pool) = (Decoder::new(VideoCodec::Vp9).unwrap(), FramePool::new());
+        for mut frame in frames {
+            decoder.decode(&frame, &pool).ok();
+            if frame.len() > 12 {
+                // A key frame of 64x64.
+                frame[..10].copy_from_slice(&[0x82, 0x49, 0x83, 0x42, 0x00, 0x03, 0xf0, 0x03, 0xf0, 0x00]);
+                decoder.decode(&frame, &pool).ok();
+            }
+        }
+    }
+}

@@ -11,6 +11,8 @@
 
 mod canvas;
 mod cursor;
+#[cfg(all(feature = "devices", target_os = "linux"))]
+mod portal;
 mod rect;
 #[cfg(all(feature = "devices", target_os = "linux"))]
 mod x11;
@@ -153,7 +155,8 @@ pub fn targets() -> Result<Targets, DeviceError> {
     Err(not_built())
 }
 
-/// Opens what was chosen. `remembered` is what [`ScreenEvent::Remember`] told the last time.
+/// Opens what was chosen. For [`ScreenTarget::Portal`] that takes as long as a person takes to answer
+/// the desktop's dialog. `remembered` is what [`ScreenEvent::Remember`] told the last time.
 pub fn open(
     target: &ScreenTarget,
     mode: ShareMode,
@@ -165,13 +168,7 @@ pub fn open(
     }
     #[cfg(all(feature = "devices", target_os = "linux"))]
     match target {
-        ScreenTarget::Portal => {
-            let _ = (remembered, events);
-            Err(DeviceError::Broken {
-                device: "Screen sharing".to_owned(),
-                reason: "this build cannot use the desktop's portal yet".to_owned(),
-            })
-        }
+        ScreenTarget::Portal => Ok(Box::new(portal::PortalScreen::open(mode, remembered, events)?)),
         _ => Ok(Box::new(x11::X11Screen::open(target, mode, events)?)),
     }
     #[cfg(not(all(feature = "devices", target_os = "linux")))]

@@ -53,7 +53,7 @@ fn cost(mode: &Mode) -> f64 {
         PixelFormat::Mjpeg => 0.0,
         PixelFormat::Nv12 => 0.1,
         PixelFormat::Yuyv => 0.11,
-        PixelFormat::Rgb | PixelFormat::Bgra => 0.2,
+        PixelFormat::Rgb | PixelFormat::Bgra | PixelFormat::Rgba => 0.2,
     };
     // 16:9 before 4:3 where both are as far away.
     let wide = f64::from(mode.resolution.width) / f64::from(mode.resolution.height.max(1));
