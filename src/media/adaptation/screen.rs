@@ -64,8 +64,10 @@ impl ScreenPace {
 
     /// When the newest picture is to be encoded (again); `None`: there is no reason to.
     pub fn due(&self, now: Instant, keyframe: Option<Instant>) -> Option<Instant> {
-        let paced = (self.fresh || self.refining.is_some()).then(|| self.next.unwrap_or(now));
-        [paced, keyframe].into_iter().flatten().min()
+        let next = self.next.unwrap_or(now);
+        let paced = (self.fresh || self.refining.is_some()).then_some(next);
+        // A key frame that the encoder leaves out must not be tried without a pause.
+        [paced, keyframe.map(|at| at.max(next))].into_iter().flatten().min()
     }
 
     /// The newest picture was encoded, or left out by the encoder (`None`).

@@ -36,6 +36,9 @@ use subject::{Presence, Subject};
 /// Monitors may change without a word; so often is looked.
 const RECHECK: Duration = Duration::from_secs(1);
 
+/// Refusals in a row that may come from something changing while it is read.
+const REFUSALS: u32 = 30;
+
 /// A part of an X server's screen that is shared.
 pub struct X11Screen {
     desktop: Desktop,
@@ -52,6 +55,8 @@ pub struct X11Screen {
     damaged: bool,
     changes: Changes,
     cursor: Cursor,
+    /// Looks in a row that the server refused.
+    refusals: u32,
     /// No look before this.
     next_look: Instant,
     recheck: Instant,
@@ -97,6 +102,7 @@ impl X11Screen {
             damaged: false,
             changes: Changes::default(),
             cursor: Cursor { stale: true, ..Cursor::default() },
+            refusals: 0,
             next_look: now,
             recheck: now + RECHECK,
             desktop,
@@ -249,11 +255,17 @@ impl VideoSource for X11Screen {
                 return Ok(None);
             }
             match self.look(now) {
-                Ok(Some(frame)) => return Ok(Some(frame)),
+                Ok(Some(frame)) => {
+                    self.refusals = 0;
+                    return Ok(Some(frame));
+                }
                 Ok(None) => {}
                 // What is read while a window changes may be gone for a moment; the next look sees
                 // what became of it.
-                Err(XError::Request(_)) if self.subject.still_there(&self.desktop) => {
+                Err(XError::Request(_))
+                    if self.refusals < REFUSALS && self.subject.still_there(&self.desktop) =>
+                {
+                    self.refusals += 1;
                     self.changes.add(Rect::of(self.canvas.resolution()));
                     self.locate().map_err(|error| self.subject.end(&self.name, error))?;
                 }

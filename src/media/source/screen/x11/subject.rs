@@ -163,7 +163,8 @@ impl Subject {
     /// Whether it is still there, after something about it was refused.
     pub fn still_there(&self, desktop: &Desktop) -> bool {
         match self {
-            Subject::Place { .. } => false,
+            // The next look at the monitors tells.
+            Subject::Place { .. } => true,
             Subject::Window(window) => {
                 let attributes = desktop.conn.get_window_attributes(window.window);
                 attributes.is_ok_and(|cookie| cookie.reply().is_ok())
