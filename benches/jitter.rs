@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sightline::clock;
 use sightline::media::RemotePacket;
 use sightline::media::codec::opus::{OpusEncoder, PACKET_SAMPLES};
-use sightline::media::encoded::TrackKind;
+use sightline::media::encoded::{Codec, TrackKind};
 use sightline::media::frame::AudioBlock;
 use sightline::media::frame::BLOCK_SAMPLES;
 use sightline::media::process::{FarEnd, ProcessingConfig, Processor};
@@ -46,6 +46,7 @@ fn packets(sound: &[f32], start: Instant) -> (Vec<RemotePacket>, Duration) {
         .filter_map(|(n, block)| {
             Some(RemotePacket {
                 kind: TrackKind::Audio,
+                codec: Codec::Opus,
                 sequence: n as u16,
                 timestamp: (n * PACKET_SAMPLES) as u32,
                 marker: false,

@@ -40,6 +40,8 @@ pub struct Settings {
     pub keep_records: bool,
     /// How the window looks.
     pub theme: Theme,
+    /// What the desktop gave with its permission to show a screen, so that it need not ask again.
+    pub screen_token: String,
 }
 
 /// How the window looks.
@@ -76,6 +78,7 @@ impl Default for Settings {
             proxy: String::new(),
             keep_records: false,
             theme: Theme::System,
+            screen_token: String::new(),
         }
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use sightline::clock;
 use sightline::media::devices::{DeviceWatch, Devices, Follow};
-use sightline::media::encoded::{EncodedFrame, TrackKind};
+use sightline::media::encoded::{Codec, EncodedFrame, TrackKind};
 use sightline::media::playout::{Playout, PlayoutEvent};
 use sightline::media::process::ProcessingConfig;
 use sightline::media::send_audio::AudioSend;
@@ -322,6 +322,7 @@ fn call(microphone: Microphone, speaker: Speaker) -> (AudioSend, Playout, Receiv
     let out: FrameSink = Arc::new(move |frame: EncodedFrame| {
         let packet = RemotePacket {
             kind: TrackKind::Audio,
+            codec: Codec::Opus,
             sequence: sequence.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
             timestamp: frame.time.rtp(),
             marker: false,

@@ -313,3 +313,76 @@ fn wrong_arguments_a_missing_server_and_a_missing_room_each_have_their_exit_code
     assert_eq!(probe.wait().code(), Some(4));
     assert!(probe.stderr().contains("no such room"), "{}", probe.stderr());
 }
+
+/// The last `share` event of a side with a state.
+fn share_event(probe: &Probe, side: &str, state: &str, nth: usize) -> Option<Value> {
+    let of = |event: &Value| event["ev"] == "share" && event["side"] == side && event["state"] == state;
+    probe.events().into_iter().filter(of).nth(nth)
+}
+
+/// What was shown of the other's screen since `since`: all of it readable, none of it the camera.
+#[track_caller]
+fn assert_screen_seen(viewer: &Probe, sharer: &Probe, since: f64) {
+    let shown: Vec<_> = viewer.frames("ren-share.log").into_iter().filter(|(t, ..)| *t > since).collect();
+    let captured: HashMap<i64, f64> = sharer
+        .frames("cap-share.log")
+        .into_iter()
+        .filter(|(t, ..)| *t > since)
+        .map(|(t, n, _)| (n, t))
+        .collect();
+    let readable = shown.iter().filter(|(_, marker, _)| captured.contains_key(marker)).count();
+    let delays = shown.iter().filter_map(|(t, n, _)| Some(t - captured.get(n)?)).collect();
+    println!("{} pictures of the screen, {readable} readable, after {:.0} ms", shown.len(), median(delays));
+    assert!(shown.len() > 10, "only {} pictures of the screen were shown", shown.len());
+    assert!(readable * 10 >= shown.len() * 9, "{readable} of {} markers can be read", shown.len());
+    assert!(shown.iter().all(|(_, _, size)| size == "960x540"), "another size");
+}
+
+#[test]
+fn both_show_their_screens_during_a_call_stop_move_and_show_them_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let (mut caller, mut callee) = call(folder.path(), &server, &["--size", "320x180"]);
+    wait_for("first picture", || caller.event("first_frame"));
+    wait_for("first picture", || callee.event("first_frame"));
+    let begun = sightline::clock::unix_ms();
+    for probe in [&mut caller, &mut callee] {
+        probe.say("share pattern:960x540");
+    }
+    for probe in [&caller, &callee] {
+        let shown = wait_for("the other's screen", || share_event(probe, "remote", "shown", 0));
+        println!("a screen is seen {:.0} ms after the command", shown["t"].as_f64().unwrap() - begun);
+        assert_eq!(share_event(probe, "local", "sent", 0).unwrap()["codec"], "VP9");
+    }
+    std::thread::sleep(TALK);
+    assert_screen_seen(&caller, &callee, begun);
+    assert_screen_seen(&callee, &caller, begun);
+    let stats = caller.last_stats();
+    let screen =
+        stats.iter().find(|entry| entry["contentType"] == "screenshare" && entry["type"] == "inbound-rtp");
+    let screen = screen.expect("statistics of the other's screen");
+    assert!(screen["framesDecoded"].as_u64().unwrap() > 10);
+    assert_eq!(screen["frameWidth"].as_u64(), Some(960));
+
+    // One stops; the other's goes on while the path is looked for anew.
+    callee.say("unshare");
+    wait_for("an end", || share_event(&callee, "local", "ended", 0));
+    callee.say("restart");
+    let moved = sightline::clock::unix_ms();
+    std::thread::sleep(Duration::from_secs(3));
+    assert_screen_seen(&callee, &caller, moved);
+    let after = caller.frames("ren-share.log").into_iter().filter(|(t, ..)| *t > moved + 1_000.0).count();
+    assert_eq!(after, 0, "a screen that is not shared any more is seen");
+
+    let again = sightline::clock::unix_ms();
+    callee.say("share pattern:960x540 motion");
+    wait_for("the other's screen again", || share_event(&caller, "remote", "shown", 1));
+    std::thread::sleep(Duration::from_secs(2));
+    assert_screen_seen(&caller, &callee, again);
+    assert!(caller.hang_up().success(), "{}", caller.stderr());
+    assert!(callee.hang_up().success(), "{}", callee.stderr());
+    for probe in [&caller, &callee] {
+        let pictures = shown(probe);
+        assert!(pictures.iter().all(|(_, _, size)| size != "960x540"), "the screen is not the camera");
+    }
+}

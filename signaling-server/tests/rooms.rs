@@ -52,7 +52,8 @@ async fn a_knock_carries_the_offer_and_the_admission_the_answer() {
 
     ada.sig(&bob.peer.clone(), json!({"c": 1})).await;
     assert_eq!(bob.next().await, M::Sig { from: ada.peer.clone(), signal: json!({"c": 1}) });
-    bob.send(&ClientMessage::State { media: MediaState { microphone: true, camera: false } }).await;
+    bob.send(&ClientMessage::State { media: MediaState { microphone: true, camera: false, screen: false } })
+        .await;
     let M::State { from, media } = ada.next().await else { panic!("no state") };
     assert!(from == bob.peer && media.microphone);
     bob.send(&ClientMessage::Facts { to: ada.peer.clone(), facts: json!({"nat": "open"}) }).await;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use signaling_protocol::PeerId;
 
+use crate::engine::command::ShareMode;
 use crate::media::EncoderTarget;
 use crate::units::{Bitrate, Resolution};
 
@@ -19,6 +20,8 @@ pub struct Targets {
     pub audio: AudioTarget,
     /// The camera; `None` while there is no room for a picture.
     pub video: Option<EncoderTarget>,
+    /// The screen; `None` while none is shown, or there is no room for it.
+    pub screen: Option<EncoderTarget>,
 }
 
 /// What the sound encoder is asked for.
@@ -63,6 +66,22 @@ const LARGEST: Resolution = Resolution::HD;
 /// See [`LARGEST`].
 const FASTEST: f64 = 30.0;
 
+/// What the camera keeps beside a screen: its share of what is left after the sound, and at most so
+/// much. A screen that is read comes first; one that is watched shares more evenly with the face of who
+/// shows it.
+const BESIDE_TEXT: (f64, Bitrate) = (0.15, Bitrate::from_kbps(250));
+/// See [`BESIDE_TEXT`].
+const BESIDE_MOTION: (f64, Bitrate) = (0.25, Bitrate::from_kbps(500));
+
+/// A screen gains nothing beyond: 1080p text is as sharp as it gets, 1080p at 60 pictures a second
+/// looks good.
+const MOST_SCREEN: Bitrate = Bitrate::from_kbps(6_000);
+
+/// The size of a screen is its own affair.
+const LARGEST_SCREEN: Resolution = Resolution::new(4096, 2304);
+/// As many pictures as a usual display shows; what a screen that is read needs is the encoder's affair.
+const FASTEST_SCREEN: f64 = 60.0;
+
 /// For so long there must be room for a picture again before it comes back.
 const RETURN_AFTER: Duration = Duration::from_secs(2);
 
@@ -86,17 +105,23 @@ pub struct Adapter {
     cap: Option<Bitrate>,
     estimates: BTreeMap<PeerId, Estimate>,
     picture: Picture,
+    share: Option<ShareMode>,
 }
 
 impl Adapter {
     /// Before any estimate.
     pub fn new(cap: Option<Bitrate>) -> Self {
-        Self { cap, estimates: BTreeMap::new(), picture: Picture::Sent }
+        Self { cap, estimates: BTreeMap::new(), picture: Picture::Sent, share: None }
     }
 
     /// The person's cap on the picture.
     pub fn set_cap(&mut self, cap: Option<Bitrate>) {
         self.cap = cap;
+    }
+
+    /// A screen is shown, or none.
+    pub fn set_share(&mut self, share: Option<ShareMode>) {
+        self.share = share;
     }
 
     /// What may be sent to a participant.
@@ -121,14 +146,34 @@ impl Adapter {
         let loss = self.estimates.values().map(|estimate| estimate.loss).fold(0.0, f32::max);
         let audio = SOUND.iter().find(|(from, _)| total >= *from).map_or(SOUND[5].1, |(_, rate)| *rate);
         let left = total.as_bps().saturating_sub(audio.as_bps() + AUDIO_OVERHEAD.as_bps());
-        let bitrate = Bitrate::from_bps(left).scaled(1.0 / VIDEO_OVERHEAD);
+        let left = Bitrate::from_bps(left).scaled(1.0 / VIDEO_OVERHEAD);
+        let (bitrate, screen) = self.divide(left);
         let bitrate = bitrate.min(self.cap.unwrap_or(MOST_VIDEO));
         self.picture = self.picture.after(bitrate, now);
         let video = match self.picture {
             Picture::Sent => Some(EncoderTarget { bitrate, max_resolution: LARGEST, max_fps: FASTEST }),
             Picture::Paused { .. } => None,
         };
-        Targets { audio: AudioTarget { bitrate: audio, loss }, video }
+        let screen = screen.filter(|bitrate| *bitrate >= LEAST_VIDEO).map(|bitrate| EncoderTarget {
+            bitrate,
+            max_resolution: LARGEST_SCREEN,
+            max_fps: FASTEST_SCREEN,
+        });
+        Targets { audio: AudioTarget { bitrate: audio, loss }, video, screen }
+    }
+
+    /// What the camera and the screen get of what is left for pictures.
+    fn divide(&self, left: Bitrate) -> (Bitrate, Option<Bitrate>) {
+        let Some(mode) = self.share else { return (left, None) };
+        let (share, most) = match mode {
+            ShareMode::Text => BESIDE_TEXT,
+            ShareMode::Motion => BESIDE_MOTION,
+        };
+        let camera = left.scaled(share).min(most);
+        // Too little for a face is better spent on the screen.
+        let camera = if camera < LEAST_VIDEO { Bitrate::ZERO } else { camera };
+        let screen = Bitrate::from_bps(left.as_bps() - camera.as_bps());
+        (camera, Some(screen.min(MOST_SCREEN)))
     }
 }
 
@@ -215,18 +260,38 @@ mod tests {
         assert_eq!(targets.audio.bitrate, Bitrate::from_kbps(64));
     }
 
+    #[test]
+    fn a_screen_that_is_read_comes_before_the_camera() {
+        let now = crate::clock::now();
+        let mut adapter = Adapter::new(None);
+        assert_eq!(at(&mut adapter, 1_000, now).screen, None);
+        adapter.set_share(Some(ShareMode::Text));
+        let kbps = |target: Option<EncoderTarget>| target.map_or(0, |target| target.bitrate.as_bps() / 1_000);
+        let targets = at(&mut adapter, 1_000, now);
+        assert!((700..800).contains(&kbps(targets.screen)), "{targets:?}");
+        assert!((100..150).contains(&kbps(targets.video)), "{targets:?}");
+        let little = at(&mut adapter, 250, now);
+        assert_eq!(kbps(little.video), 0);
+        assert!(kbps(little.screen) > 150, "{little:?}");
+        adapter.set_share(Some(ShareMode::Motion));
+        assert!(kbps(at(&mut adapter, 9_000, now + RETURN_AFTER).screen) == 6_000);
+    }
+
     proptest! {
         #[test]
         fn sound_and_picture_together_stay_within_the_estimate(
             rates in proptest::collection::vec((0u64..10_000, any::<f32>()), 1..50),
+            share in proptest::option::of(prop_oneof![Just(ShareMode::Text), Just(ShareMode::Motion)]),
         ) {
             let now = crate::clock::now();
             let mut adapter = Adapter::new(None);
+            adapter.set_share(share);
             for (n, (kbps, loss)) in rates.into_iter().enumerate() {
                 adapter.on_estimate(&peer("a"), Bitrate::from_kbps(kbps), loss);
                 let targets = adapter.targets(now + Duration::from_millis(n as u64 * 500));
-                let video = targets.video.map_or(0, |video| video.bitrate.as_bps());
-                prop_assert!(targets.video.is_none() || targets.audio.bitrate.as_bps() + video <= kbps * 1_000);
+                let pictures = [targets.video, targets.screen].into_iter().flatten();
+                let pictures: u64 = pictures.map(|target| target.bitrate.as_bps()).sum();
+                prop_assert!(pictures == 0 || targets.audio.bitrate.as_bps() + pictures <= kbps * 1_000);
                 prop_assert!((0.0..=1.0).contains(&targets.audio.loss));
             }
         }

@@ -3,7 +3,7 @@
 use signaling_protocol::{Admission, ClientMessage, IceServer, MediaState, PeerId};
 
 use super::adapt::Targets;
-use crate::engine::command::Switch;
+use crate::engine::command::{ShareMode, Switch};
 use crate::engine::view::{Quality, Severity};
 use crate::link::Link;
 use crate::rtc::{IceState, PeerPhase, SelectedPair, Signal, TransportEvent, Trouble};
@@ -20,6 +20,8 @@ pub enum Input {
     Media(MediaState),
     /// Our cap on the picture's bitrate.
     MaxBitrate(Option<Bitrate>),
+    /// A screen of ours is shown, or none.
+    Share(Option<ShareMode>),
     /// A server is being started in this process; `Open` or `OpenFailed` follows.
     Hosting,
     /// The server in this process could not be started.
@@ -154,6 +156,7 @@ impl TransportInput {
             | TransportEvent::Data { .. }
             | TransportEvent::Room { .. }
             | TransportEvent::Channels { .. }
+            | TransportEvent::Screen { .. }
             | TransportEvent::Stats { .. } => return None,
         })
     }

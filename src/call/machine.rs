@@ -15,7 +15,7 @@ use super::phase::{Attempt, Role, Room, Servers, Stage};
 use super::proof;
 use super::reconnect::{PathAdvice, Reach};
 use super::roster::{Entry, Knocker, Member};
-use crate::engine::command::Switch;
+use crate::engine::command::{ShareMode, Switch};
 use crate::engine::view::{CallView, EndReason, Invite, Quality, Severity, SignalingStatus, Summary};
 use crate::rtc::Signal;
 use crate::units::Bitrate;
@@ -49,6 +49,7 @@ pub struct CallMachine {
     pub(super) knockers: Vec<Knocker>,
     pub(super) notices: Notices,
     pub(super) adapter: Adapter,
+    pub(super) share: Option<ShareMode>,
     pub(super) quality: Option<Quality>,
     pub(super) connected_since: Option<Instant>,
     pub(super) refresh_at: Option<Instant>,
@@ -59,7 +60,7 @@ pub struct CallMachine {
     next_request: u64,
     next_second: Option<Instant>,
     ringing: bool,
-    media_open: bool,
+    pub(super) media_open: bool,
     pub(super) connections_open: bool,
     pub(super) reconnects: u32,
 }
@@ -118,6 +119,7 @@ impl CallMachine {
             knockers: Vec::new(),
             notices: Notices::default(),
             adapter: Adapter::new(None),
+            share: None,
             quality: None,
             connected_since: None,
             refresh_at: None,
@@ -354,6 +356,7 @@ impl CallMachine {
             out.push(Effect::StartMedia);
             self.targets = None;
             self.adapter = Adapter::new(self.max_bitrate);
+            self.adapter.set_share(self.share);
             self.encode(now, out);
         }
     }

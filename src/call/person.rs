@@ -23,6 +23,13 @@ impl CallMachine {
                 self.max_bitrate = cap;
                 self.adapter.set_cap(cap);
             }
+            Input::Share(mode) => {
+                self.share = mode;
+                self.adapter.set_share(mode);
+                if self.media_open {
+                    self.encode(now, out);
+                }
+            }
             Input::Hosting => {
                 if self.may_begin(now) {
                     self.tear_down(out);

@@ -106,6 +106,7 @@ impl Member {
             verified: self.verified,
             speaking: false,
             has_picture: false,
+            screen: None,
         }
     }
 }

@@ -47,6 +47,7 @@ fn description(kind: DescriptionKind) -> Signal {
         sdp: SDP.into(),
         proof: None,
         moves: true,
+        screens: true,
         replaces: false,
         connection: FIRST,
     }
@@ -69,6 +70,7 @@ fn proven(kind: DescriptionKind, secret: u8) -> serde_json::Value {
         sdp: SDP.into(),
         proof,
         moves: true,
+        screens: true,
         replaces: false,
         connection: FIRST,
     })
@@ -574,15 +576,17 @@ fn an_answer_that_the_link_does_not_vouch_for_ends_the_call_before_it_begins() {
         let mut test = Test::knocking();
         let forged = serde_json::from_value::<Signal>(answer.clone()).expect("a signal");
         let answer = match forged {
-            Signal::Description { kind: DescriptionKind::Offer, sdp, proof, moves, replaces, connection } => {
-                value(Signal::Description {
-                    kind: DescriptionKind::Answer,
-                    sdp,
-                    proof,
-                    moves,
-                    replaces,
-                    connection,
-                })
+            Signal::Description {
+                kind: DescriptionKind::Offer,
+                sdp,
+                proof,
+                moves,
+                screens,
+                replaces,
+                connection,
+            } => {
+                let kind = DescriptionKind::Answer;
+                value(Signal::Description { kind, sdp, proof, moves, screens, replaces, connection })
             }
             _ => answer,
         };
@@ -828,7 +832,7 @@ fn a_later_description_must_be_vouched_for_if_the_first_one_was() {
 
 #[test]
 fn what_is_switched_on_is_told_while_inside_and_shown() {
-    let media = MediaState { microphone: true, camera: false };
+    let media = MediaState { microphone: true, camera: false, screen: false };
     let mut test = Test::new();
     assert!(test.give(Input::Media(media)).is_empty());
     let mut test = Test::calling();
@@ -840,7 +844,7 @@ fn what_is_switched_on_is_told_while_inside_and_shown() {
 
 #[test]
 fn what_is_switched_on_while_knocking_is_told_as_soon_as_inside() {
-    let media = MediaState { microphone: true, camera: true };
+    let media = MediaState { microphone: true, camera: true, screen: false };
     let mut test = Test::knocking();
     assert!(sent(&test.give(Input::Media(media))).is_empty(), "nobody inside knows us yet");
     let effects = test.joined(Some("ada"), vec![proven(DescriptionKind::Answer, 7)]);

@@ -27,16 +27,16 @@ use crate::link::Link;
 use crate::media::sounds::Sound;
 use crate::record::convert::{self, Privacy};
 use crate::record::write::Keep;
-use crate::record::{Configuration, Phase, Side, SignalingState, What};
+use crate::record::{Configuration, Phase, ShareWord, Side, SignalingState, What};
 use crate::rtc::channel::Channel;
 use crate::rtc::mesh::{Mesh, Options};
 use crate::rtc::network_monitor::{NetworkMonitor, News};
 use crate::rtc::stats::Report;
-use crate::rtc::{IcePolicy, PeerPhase, Transport, TransportConfig, TransportEvent};
+use crate::rtc::{IcePolicy, PeerPhase, ScreenReach, Transport, TransportConfig, TransportEvent};
 use crate::server_url::ServerUrl;
 use crate::signaling::{self, SignalEvent, SignalingHandle};
 
-use super::command::{Command, DeviceChoice, Switch};
+use super::command::{Command, DeviceChoice, ShareMode, Switch};
 use super::devices::DeviceList;
 use super::diagnosis::Diagnostician;
 use super::frames::FrameSlots;
@@ -103,6 +103,7 @@ pub struct Actor {
     hosting_admission: Admission,
     told_state: Option<MediaState>,
     told_notice: Option<u64>,
+    shares: Option<ShareMode>,
     goodbyes: JoinSet<()>,
     quality: QualityLog,
     diagnosis: Diagnostician,
@@ -168,6 +169,7 @@ impl Actor {
             hosting_admission: Admission::default(),
             told_state: None,
             told_notice: None,
+            shares: None,
             goodbyes: JoinSet::new(),
             quality: QualityLog::default(),
             diagnosis: Diagnostician::default(),
@@ -283,6 +285,19 @@ impl Actor {
             Command::DismissNotice(id) => self.decide(Input::DismissNotice(id)),
             Command::Microphone(switch) => self.media.switch_microphone(switch),
             Command::Camera(switch) => self.media.switch_camera(switch),
+            Command::LookAtScreens(switch) => self.media.look_at_screens(switch),
+            Command::Share { target, mode } => {
+                self.media.share(target, mode);
+                self.follow_share();
+            }
+            Command::ShareAs(mode) => {
+                self.media.share_as(mode);
+                self.follow_share();
+            }
+            Command::StopShare => {
+                self.media.stop_share();
+                self.follow_share();
+            }
             Command::UseCamera(choice) => self.change_settings(|settings| settings.camera = setting(choice)),
             Command::UseMicrophone(choice) => {
                 self.change_settings(|settings| settings.microphone = setting(choice))
@@ -406,7 +421,8 @@ impl Actor {
             TransportEvent::Problem { text } => self.record.tell(What::Error { text }),
             TransportEvent::TrackAdded { peer, kind, packets } => self.media.add_track(&peer, kind, packets),
             TransportEvent::SenderReport { peer, report } => self.media.on_sender_report(&peer, report),
-            TransportEvent::KeyframeWanted { .. } => self.media.send_keyframe(),
+            TransportEvent::KeyframeWanted { kind, .. } => self.media.send_keyframe(kind),
+            TransportEvent::Screen { peer, reach } => self.on_screen_reach(&peer, reach),
             TransportEvent::Phase { peer, phase, .. } => {
                 self.record.tell_of(&peer, What::Connection { state: phase });
                 if phase == PeerPhase::Connected {
@@ -465,9 +481,28 @@ impl Actor {
 
     fn on_media(&mut self, event: MediaEvent) {
         match event {
-            MediaEvent::KeyframeNeeded(peer) => self.transport.request_keyframe(&peer),
+            MediaEvent::KeyframeNeeded(peer, kind) => self.transport.request_keyframe(&peer, kind),
             MediaEvent::FirstFrame(at) => self.record.tell_at(at, What::FirstFrame),
             MediaEvent::FirstAudio(at) => self.record.tell_at(at, What::FirstAudio),
+            MediaEvent::FirstScreen(at) => {
+                let (side, state) = (Side::Remote, ShareWord::Shown);
+                self.record.tell_at(at, What::Share { side, state, codec: None });
+            }
+            MediaEvent::Screens(generation, found) => self.media.on_screens(generation, found),
+            MediaEvent::ScreenNews(generation, news) => {
+                if let Some(token) = self.media.on_screen_news(generation, news) {
+                    self.change_settings(|settings| settings.screen_token = token);
+                }
+            }
+            MediaEvent::Screen(generation, result) => {
+                if let Err(error) = self.media.on_screen(generation, result) {
+                    let text =
+                        format!("{}. Your screen is not shown any more.", capitalised(&error.to_string()));
+                    self.decide(Input::Notice { severity: Severity::Warning, text });
+                }
+                self.follow_share();
+                self.tell_media_state();
+            }
             device => {
                 if let Some(change) = self.media.on_event(device) {
                     self.decide(notice(change));
@@ -545,10 +580,11 @@ impl Actor {
             }
             Effect::StopMedia => {
                 self.media.stop();
+                self.follow_share();
                 self.hosting = None;
             }
             Effect::Encode(targets) => {
-                self.media.encode(targets.video, targets.audio.bitrate, targets.audio.loss);
+                self.media.encode(&targets);
             }
             Effect::Ring(switch) => self.ring(switch),
             Effect::Notify { name } => self.record.tell(What::Visitor { name }),
@@ -561,6 +597,27 @@ impl Actor {
         let sent = self.signaling.as_ref().map(|signaling| signaling.send(message, id));
         if !matches!(sent, Some(Ok(()))) {
             tracing::debug!("a message for the server, but the session is over");
+        }
+    }
+
+    fn on_screen_reach(&mut self, peer: &PeerId, reach: ScreenReach) {
+        self.media.on_screen_reach(peer, reach);
+        let (state, codec) = match reach {
+            ScreenReach::NotShared | ScreenReach::Offered => return,
+            ScreenReach::Sent(codec) => (ShareWord::Sent, Some(codec)),
+            ScreenReach::Unable => (ShareWord::Unable, None),
+        };
+        self.record.tell_of(peer, What::Share { side: Side::Local, state, codec });
+    }
+
+    /// Tells the connections, and who divides what they carry, whether a screen is shown.
+    fn follow_share(&mut self) {
+        let mode = self.media.share_mode();
+        if std::mem::replace(&mut self.shares, mode) != mode {
+            let state = if mode.is_some() { ShareWord::Begun } else { ShareWord::Ended };
+            self.record.tell(What::Share { side: Side::Local, state, codec: None });
+            self.transport.share_screen(mode.is_some());
+            self.decide(Input::Share(mode));
         }
     }
 

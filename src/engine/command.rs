@@ -8,6 +8,7 @@ use crate::chat::Reaction;
 use crate::config::Settings;
 use crate::files::FileId;
 use crate::link::Link;
+pub use crate::media::source::screen::{ScreenTarget, ShareMode};
 
 /// A switch with a name instead of a bare `bool`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +122,19 @@ pub enum Command {
     Microphone(Switch),
     /// The camera.
     Camera(Switch),
+    /// Looks what could be shown, again and again, or stops looking.
+    LookAtScreens(Switch),
+    /// Shows a screen to the others, in place of the one that is shown.
+    Share {
+        /// Which.
+        target: ScreenTarget,
+        /// What is more important about it.
+        mode: ShareMode,
+    },
+    /// The screen that is shown is another thing to look at now.
+    ShareAs(ShareMode),
+    /// Stops showing a screen.
+    StopShare,
     /// Another camera.
     UseCamera(DeviceChoice),
     /// Another microphone.

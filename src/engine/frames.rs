@@ -16,6 +16,12 @@ pub enum FrameKey {
     Local,
     /// A participant's camera.
     Remote(PeerId),
+    /// What we show of our screen.
+    OwnScreen,
+    /// A participant's screen.
+    Screen(PeerId),
+    /// A thumbnail of something that could be shown, by its place in the list.
+    Listed(usize),
 }
 
 type Watcher = dyn Fn(&FrameKey, &VideoFrame) + Send + Sync;
@@ -45,18 +51,20 @@ impl FrameSlots {
         *self.watcher.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(watcher));
     }
 
-    /// Replaces the picture of a track.
-    pub fn put(&self, key: &FrameKey, frame: VideoFrame) {
+    /// Replaces the picture of a track; says whether it is the first there.
+    pub fn put(&self, key: &FrameKey, frame: VideoFrame) -> bool {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         let replaced = match slots.get_mut(key) {
             Some(slot) => Some(std::mem::replace(slot, frame.clone())),
             None => slots.insert(key.clone(), frame.clone()),
         };
         drop(slots);
+        let first = replaced.is_none();
         drop(replaced);
         if let Some(watcher) = &*self.watcher.read().unwrap_or_else(PoisonError::into_inner) {
             watcher(key, &frame);
         }
+        first
     }
 
     /// Forgets a track that ended.

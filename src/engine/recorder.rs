@@ -202,7 +202,8 @@ impl Recorder {
 
     /// What a side has switched on.
     pub fn media(&mut self, side: Side, state: MediaState) {
-        self.tell(What::Media { side, microphone: state.microphone, camera: state.camera });
+        let MediaState { microphone, camera, screen } = state;
+        self.tell(What::Media { side, microphone, camera, screen });
     }
 
     /// A description or candidate of a side, to or from a participant; `None` while it has none.

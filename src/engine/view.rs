@@ -10,12 +10,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use signaling_protocol::{Admission, DeclineReason, MediaState, PeerId};
 
+use super::command::{ScreenTarget, ShareMode};
 use crate::chat::ChatView;
 use crate::config::Settings;
 pub use crate::diagnosis::Verdict;
 use crate::files::FileView;
 pub use crate::media::devices::{Device, Devices};
+use crate::media::encoded::VideoCodec;
+pub use crate::media::source::screen::Rect;
 use crate::rtc::{IceState, PeerPhase, SelectedPair, Trouble};
+use crate::units::Resolution;
 
 /// The call as a person sees it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,6 +52,8 @@ pub struct CallView {
     pub files: Arc<Vec<FileView>>,
     /// Those whose programs have neither chat nor files.
     pub without_channels: Vec<PeerId>,
+    /// What could be shown of our screen, while somebody looks.
+    pub screens: Screens,
     /// What this computer has.
     pub devices: Devices,
     /// Name, server, devices and switches that are remembered.
@@ -184,6 +190,72 @@ pub struct LocalView {
     pub speaking: bool,
     /// Talking while muted.
     pub muted_but_speaking: bool,
+    /// What we show of our screen.
+    pub share: Option<ShareView>,
+}
+
+/// What could be shown of our screen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Screens {
+    /// Nobody looks.
+    #[default]
+    Closed,
+    /// Being looked for.
+    Looking,
+    /// These. Their thumbnails are in the slots of
+    /// [`FrameKey::Listed`](super::frames::FrameKey::Listed), by their place in this list.
+    Listed(Vec<ScreenItem>),
+    /// The desktop has a dialog of its own.
+    Portal,
+    /// Nothing can be shown; the sentence says why.
+    Failed {
+        /// One sentence.
+        reason: String,
+    },
+}
+
+/// One thing that could be shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScreenItem {
+    /// What to ask for.
+    pub target: ScreenTarget,
+    /// As people call it.
+    pub name: String,
+    /// Its size in pixels.
+    pub resolution: Resolution,
+    /// Where it is on the desktop, in its pixels.
+    pub place: Option<Rect>,
+}
+
+/// What we show of our screen. Its newest picture is in the slot of
+/// [`FrameKey::OwnScreen`](super::frames::FrameKey::OwnScreen).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShareView {
+    /// What it is, as people call it; empty while it is being opened.
+    pub name: String,
+    /// What is more important about it.
+    pub mode: ShareMode,
+    /// It is a window that is minimised; others see its last picture.
+    pub minimised: bool,
+    /// It is sent: there is a picture, and somebody to see it.
+    pub running: bool,
+    /// As it is sent.
+    pub picture: Option<ScreenPicture>,
+    /// Who sees it.
+    pub seen_by: Vec<PeerId>,
+    /// Whose application cannot show it.
+    pub unseen_by: Vec<PeerId>,
+}
+
+/// How a screen is sent or received.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScreenPicture {
+    /// The codec.
+    pub codec: VideoCodec,
+    /// The size.
+    pub resolution: Resolution,
+    /// Pictures in the last second; none while nothing changes.
+    pub fps: f64,
 }
 
 /// A device of ours and what it is doing.
@@ -253,6 +325,9 @@ pub struct PeerView {
     pub speaking: bool,
     /// A picture was decoded and is in the slot.
     pub has_picture: bool,
+    /// Their screen, of which a picture is in the slot of
+    /// [`FrameKey::Screen`](super::frames::FrameKey::Screen).
+    pub screen: Option<ScreenPicture>,
 }
 
 /// Somebody who knocks.

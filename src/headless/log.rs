@@ -30,6 +30,10 @@ pub enum LogFile {
     Captured,
     /// `ren.log`.
     Rendered,
+    /// `cap-share.log`.
+    CapturedScreen,
+    /// `ren-share.log`.
+    RenderedScreen,
 }
 
 enum Item {
@@ -90,6 +94,8 @@ struct Files {
     events: Option<BufWriter<File>>,
     captured: Option<BufWriter<File>>,
     rendered: Option<BufWriter<File>>,
+    captured_screen: Option<BufWriter<File>>,
+    rendered_screen: Option<BufWriter<File>>,
     stats: Option<BufWriter<File>>,
     session: Option<BufWriter<File>>,
 }
@@ -122,6 +128,8 @@ impl Files {
                 events: None,
                 captured: None,
                 rendered: None,
+                captured_screen: None,
+                rendered_screen: None,
                 stats: None,
                 session: None,
             });
@@ -133,6 +141,8 @@ impl Files {
             events: open("events.jsonl")?,
             captured: open("cap.log")?,
             rendered: open("ren.log")?,
+            captured_screen: open("cap-share.log")?,
+            rendered_screen: open("ren-share.log")?,
             stats: open("stats.jsonl")?,
             session: open("session.jsonl")?,
         })
@@ -163,6 +173,8 @@ impl Files {
         let writer = match file {
             LogFile::Captured => &mut self.captured,
             LogFile::Rendered => &mut self.rendered,
+            LogFile::CapturedScreen => &mut self.captured_screen,
+            LogFile::RenderedScreen => &mut self.rendered_screen,
         };
         writer.as_mut().map_or(Ok(()), |writer| writeln!(writer, "{line}"))
     }
@@ -193,8 +205,9 @@ impl Files {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let Self { folder: _, events, captured, rendered, stats, session } = self;
-        let files = [events, captured, rendered, stats, session];
+        let Self { folder: _, events, captured, rendered, captured_screen, rendered_screen, stats, session } =
+            self;
+        let files = [events, captured, rendered, captured_screen, rendered_screen, stats, session];
         files.into_iter().flatten().try_for_each(Write::flush)
     }
 }

@@ -8,6 +8,7 @@ mod args;
 mod doctor;
 pub mod files;
 mod log;
+mod share;
 
 use std::io::BufRead;
 use std::process::ExitCode;
@@ -201,25 +202,30 @@ fn parts(args: &ProbeArgs) -> Result<EngineParts, Failure> {
     })
 }
 
-/// `cap.log`, `ren.log` and `frames/`: a line for each picture captured and shown.
+/// `cap.log`, `ren.log`, the same of a shared screen, and `frames/`: a line for each picture captured and
+/// shown.
 fn log_frames(frames: &FrameSlots, log: &Log, dump_ms: u64) {
     let log = log.clone();
     let last_dump = std::sync::Mutex::new(None::<Instant>);
+    let last_screen = std::sync::Mutex::new(None::<Instant>);
     frames.on_new_frame(move |key, frame| {
         let number = marker::read(frame).map_or(-1, i64::from);
         let size = frame.resolution();
-        match key {
-            FrameKey::Local => {
-                let at = clock::unix_ms_at(frame.captured_at);
-                log.line(LogFile::Captured, format!("{at:.3} {number} {size}"));
-            }
-            FrameKey::Remote(_) => {
-                let at = clock::unix_ms();
-                log.line(LogFile::Rendered, format!("{at:.3} {number} {size}"));
-                if dump_ms > 0 && dump_is_due(&last_dump, Duration::from_millis(dump_ms)) {
-                    log.picture(format!("{at:.0}_{number}_{size}.i420"), VideoFrame::clone(frame));
-                }
-            }
+        let (file, at) = match key {
+            FrameKey::Local => (LogFile::Captured, clock::unix_ms_at(frame.captured_at)),
+            FrameKey::OwnScreen => (LogFile::CapturedScreen, clock::unix_ms_at(frame.captured_at)),
+            FrameKey::Remote(_) => (LogFile::Rendered, clock::unix_ms()),
+            FrameKey::Screen(_) => (LogFile::RenderedScreen, clock::unix_ms()),
+            FrameKey::Listed(_) => return,
+        };
+        log.line(file, format!("{at:.3} {number} {size}"));
+        let (dump, what) = match key {
+            FrameKey::Local | FrameKey::OwnScreen | FrameKey::Listed(_) => return,
+            FrameKey::Remote(_) => (&last_dump, ""),
+            FrameKey::Screen(_) => (&last_screen, "share_"),
+        };
+        if dump_ms > 0 && dump_is_due(dump, Duration::from_millis(dump_ms)) {
+            log.picture(format!("{what}{at:.0}_{number}_{size}.i420"), VideoFrame::clone(frame));
         }
     });
 }
@@ -325,13 +331,16 @@ impl Script<'_> {
             other if let Some(file) = other.strip_prefix("send ") => {
                 self.command(Command::File(FileCommand::Send(file.trim().into()))).await?;
             }
-            other => {
-                let what = match other.split_whitespace().next() {
-                    Some("share" | "unshare") => "screen sharing is not part of this version",
-                    _ => "unknown command; known are call, restart, mute, unmute, hangup",
-                };
-                self.complain(&format!("{other}: {what}"));
-            }
+            "unshare" => self.command(Command::StopShare).await?,
+            other => match other.strip_prefix("share ").map(share::parse) {
+                Some(Ok(command)) => self.command(command).await?,
+                Some(Err(reason)) => self.complain(&format!("{other}: {reason}")),
+                None => {
+                    let what = "unknown command; known are call, restart, mute, unmute, share, unshare, chat, \
+                        send, hangup";
+                    self.complain(&format!("{other}: {what}"));
+                }
+            },
         }
         Ok(Next::GoOn)
     }

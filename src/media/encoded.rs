@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::units::{MediaTime, Resolution};
 
@@ -32,12 +33,23 @@ pub enum Codec {
 }
 
 /// The codecs of pictures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum VideoCodec {
     /// RFC 6386.
+    #[serde(rename = "VP8")]
     Vp8,
     /// The bitstream of libvpx, profile 0 (RTP: RFC 9628).
+    #[serde(rename = "VP9")]
     Vp9,
+}
+
+impl std::fmt::Display for VideoCodec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            VideoCodec::Vp8 => "VP8",
+            VideoCodec::Vp9 => "VP9",
+        })
+    }
 }
 
 impl From<VideoCodec> for Codec {
@@ -45,6 +57,18 @@ impl From<VideoCodec> for Codec {
         match codec {
             VideoCodec::Vp8 => Codec::Vp8,
             VideoCodec::Vp9 => Codec::Vp9,
+        }
+    }
+}
+
+impl TryFrom<Codec> for VideoCodec {
+    type Error = ();
+
+    fn try_from(codec: Codec) -> Result<Self, ()> {
+        match codec {
+            Codec::Vp8 => Ok(VideoCodec::Vp8),
+            Codec::Vp9 => Ok(VideoCodec::Vp9),
+            Codec::Opus => Err(()),
         }
     }
 }

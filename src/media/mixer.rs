@@ -245,7 +245,7 @@ mod tests {
     use super::*;
     use crate::clock;
     use crate::media::codec::opus::{OpusEncoder, PACKET_SAMPLES};
-    use crate::media::encoded::TrackKind;
+    use crate::media::encoded::{Codec, TrackKind};
     use crate::media::test_signal::{rms, snr_of_tone, tone};
 
     /// A participant who says `samples`, all of it already on its way in real time.
@@ -256,6 +256,7 @@ mod tests {
             .filter_map(|(n, block)| {
                 Some(RemotePacket {
                     kind: TrackKind::Audio,
+                    codec: Codec::Opus,
                     sequence: n as u16,
                     timestamp: (n * PACKET_SAMPLES) as u32,
                     marker: false,

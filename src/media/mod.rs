@@ -44,7 +44,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use encoded::{EncodedFrame, TrackKind};
+use encoded::{Codec, EncodedFrame, TrackKind};
 use frame::{AudioBlock, VideoFrame};
 
 use crate::media::stats::Synthesized;
@@ -153,8 +153,10 @@ pub type FrameSink = Arc<dyn Fn(EncodedFrame) + Send + Sync>;
 /// de-duplication).
 #[derive(Clone, Debug)]
 pub struct RemotePacket {
-    /// Microphone or camera of the participant.
+    /// Which track of the participant.
     pub kind: TrackKind,
+    /// How the payload is made; a sender may change it during a track.
+    pub codec: Codec,
     /// RTP sequence number as on the wire.
     pub sequence: u16,
     /// RTP timestamp as on the wire.
@@ -174,7 +176,7 @@ pub struct RemotePacket {
 /// Lip sync puts the tracks of one participant on one time line by it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SenderReport {
-    /// Microphone or camera of the participant.
+    /// Which track of the participant.
     pub kind: TrackKind,
     /// RTP timestamp.
     pub rtp: u32,

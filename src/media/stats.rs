@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::media::encoded::VideoCodec;
 use crate::units::{Bitrate, Resolution};
 
 /// Why the sent picture is worse than the source's (W3C `RTCQualityLimitationReason`).
@@ -97,6 +98,8 @@ pub struct VideoReceiveStats {
     pub key_frames_decoded: u64,
     /// `frameWidth` and `frameHeight` of the last decoded picture.
     pub resolution: Option<Resolution>,
+    /// What the last decoded picture was encoded with.
+    pub codec: Option<VideoCodec>,
     /// `framesPerSecond`: pictures decoded in the last second.
     pub fps: f64,
     /// `qpSum`: sum of the VP8 quantizer index (0 to 127) of all decoded pictures.

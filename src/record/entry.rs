@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use signaling_protocol::{IceServer, PeerId};
 
 use crate::engine::view::{EndReason, Severity};
+use crate::media::encoded::VideoCodec;
 use crate::rtc::stats::Report;
 use crate::rtc::{
     ConnectionNumber, DescriptionKind, DtlsState, IcePolicy, IceState, PeerPhase, SelectedPair,
@@ -150,6 +151,19 @@ pub enum What {
         microphone: bool,
         /// A camera is there and on.
         camera: bool,
+        /// A screen is shared.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        screen: bool,
+    },
+    /// How it stands with a shared screen.
+    Share {
+        /// Whose.
+        side: Side,
+        /// In a word.
+        state: ShareWord,
+        /// What it is encoded with, once that is settled.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        codec: Option<VideoCodec>,
     },
     /// This computer's network changed.
     NetworkChange {
@@ -336,6 +350,22 @@ pub enum Side {
     Remote,
 }
 
+/// How it stands with a shared screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShareWord {
+    /// It is being opened, and offered to the other side.
+    Begun,
+    /// The other side takes it.
+    Sent,
+    /// Its first picture is in its slot.
+    Shown,
+    /// It is not shared any more.
+    Ended,
+    /// The other side cannot show it.
+    Unable,
+}
+
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -512,6 +542,7 @@ impl Entry {
                 | What::Candidate { .. }
                 | What::EndOfCandidates { .. }
                 | What::Media { .. }
+                | What::Share { .. }
                 | What::Phase { .. }
                 | What::ServerClock { .. }
                 | What::Device(_)
@@ -549,6 +580,7 @@ impl What {
             What::Candidate { .. } => "candidate",
             What::EndOfCandidates { .. } => "end_of_candidates",
             What::Media { .. } => "media",
+            What::Share { .. } => "share",
             What::NetworkChange { .. } => "network_change",
             What::Nat { .. } => "nat",
             What::IceServers { .. } => "ice_servers",

@@ -298,6 +298,7 @@ impl History {
             | What::Candidate { .. }
             | What::EndOfCandidates { side: Side::Remote }
             | What::Media { .. }
+            | What::Share { .. }
             | What::NetworkChange { .. }
             | What::Nat { .. }
             | What::IceServers { .. }

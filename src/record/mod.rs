@@ -24,7 +24,7 @@ pub mod write;
 
 pub use entry::{
     Configuration, Device, DeviceKind, DeviceWord, Diagnosis, Direction, Entry, Of, Phase, ServerUrls,
-    Session, Side, SignalingState, What,
+    Session, ShareWord, Side, SignalingState, What,
 };
 pub use history::{
     Description, Descriptions, Dropped, Gathering, History, Limits, Negotiation, Standing, Versions,

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 
 use super::channel::Channel;
 use super::{DtlsState, IcePolicy, IceState, SelectedPair, stats};
-use crate::media::encoded::TrackKind;
+use crate::media::encoded::{Codec, TrackKind, VideoCodec};
 use crate::media::{RemotePacket, SenderReport};
 use crate::units::Bitrate;
 
@@ -84,6 +84,8 @@ pub struct Setup {
     pub addresses: Addresses,
     /// Whether there is a video track besides the audio track.
     pub video: bool,
+    /// Whether our screen is shared from the beginning.
+    pub screen: bool,
     /// What our tracks are called on the wire.
     pub ssrcs: Ssrcs,
     /// Where received packets go.
@@ -104,13 +106,15 @@ pub struct Ssrcs {
     pub audio: u32,
     /// Of the camera.
     pub video: u32,
+    /// Of the screen.
+    pub screen: u32,
 }
 
 impl Ssrcs {
-    /// Two different ones (RFC 3550 section 8.1), neither of them 0.
+    /// Different ones (RFC 3550 section 8.1), none of them 0.
     pub fn random() -> Self {
         let audio = getrandom::u32().unwrap_or(0x51a7) | 1;
-        Self { audio, video: audio ^ 0x8000_0000 }
+        Self { audio, video: audio ^ 0x8000_0000, screen: audio ^ 0x4000_0000 }
     }
 }
 
@@ -140,8 +144,10 @@ pub struct Candidate {
 /// An RTP packet to send; the engine adds SSRC, payload type and extensions.
 #[derive(Clone, Debug)]
 pub struct OutgoingPacket {
-    /// Microphone or camera.
+    /// Which track.
     pub kind: TrackKind,
+    /// What the payload is made of; settles the payload type.
+    pub codec: Codec,
     /// RTP sequence number.
     pub sequence: u16,
     /// RTP timestamp.
@@ -155,7 +161,7 @@ pub struct OutgoingPacket {
 /// The content of a sender report (RFC 3550 section 6.4.1); the engine adds the SSRC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutgoingReport {
-    /// Microphone or camera.
+    /// Which track.
     pub kind: TrackKind,
     /// The wall clock as time since the NTP epoch.
     pub ntp: Duration,
@@ -186,6 +192,16 @@ pub trait Connection: Send + Sync {
     /// Takes the pending local offer back.
     async fn rollback(&self) -> Result<(), EngineError>;
 
+    /// Adds the screen's track, or takes it away. The other side learns of it by the next exchange of
+    /// descriptions, for which [`Connection::wants_offer`] asks.
+    async fn set_screen(&self, shared: bool) -> Result<(), EngineError>;
+
+    /// How it stands with the screen's track.
+    fn screen(&self) -> ScreenTrack;
+
+    /// Whether tracks changed in a way that the exchanged descriptions do not say yet.
+    fn wants_offer(&self) -> bool;
+
     /// Uses a candidate of the other side. Only after a remote description.
     async fn add_candidate(&self, candidate: &Candidate) -> Result<(), EngineError>;
 
@@ -203,8 +219,8 @@ pub trait Connection: Send + Sync {
     /// beginning (RFC 8832 section 3, negotiated by the application), if the other side has them.
     async fn send_data(&self, channel: Channel, message: Bytes) -> Result<(), EngineError>;
 
-    /// Asks for a key frame (PLI). Does nothing before the first video packet.
-    async fn request_keyframe(&self) -> Result<(), EngineError>;
+    /// Asks for a key frame of a track (PLI). Does nothing before its first packet.
+    async fn request_keyframe(&self, kind: TrackKind) -> Result<(), EngineError>;
 
     /// What was heard last by it.
     fn heard(&self) -> Option<Heard>;
@@ -217,6 +233,20 @@ pub trait Connection: Send + Sync {
 
     /// Ends it; the other side is told if it can be reached.
     async fn close(&self);
+}
+
+/// How it stands with the track of our screen in one connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScreenTrack {
+    /// There is none.
+    #[default]
+    Absent,
+    /// The other side has not answered to it yet.
+    Offered,
+    /// The other side takes it, encoded with this.
+    Sent(VideoCodec),
+    /// The other side does not want it, or knows none of our codecs.
+    Refused,
 }
 
 /// What a connection has heard.
@@ -246,8 +276,8 @@ pub enum Event {
     TrackStarted(TrackKind),
     /// A sender report has come.
     SenderReport(SenderReport),
-    /// The other side wants a key frame (PLI or FIR).
-    KeyframeWanted,
+    /// The other side wants a key frame of this track (PLI or FIR).
+    KeyframeWanted(TrackKind),
     /// Messages can go by a data channel.
     ChannelOpen(Channel),
     /// The estimate changed.
@@ -291,15 +321,41 @@ impl EventSender {
 pub struct PacketSinks {
     audio: mpsc::Sender<RemotePacket>,
     video: mpsc::Sender<RemotePacket>,
+    screen: mpsc::Sender<RemotePacket>,
     dropped: Arc<AtomicU64>,
 }
 
+/// The other ends of [`PacketSinks`]; each is given away once.
+#[derive(Debug)]
+pub struct PacketSources {
+    audio: Option<mpsc::Receiver<RemotePacket>>,
+    video: Option<mpsc::Receiver<RemotePacket>>,
+    screen: Option<mpsc::Receiver<RemotePacket>>,
+}
+
+impl PacketSources {
+    /// The packets of a track; `None` if somebody has them already.
+    pub fn take(&mut self, kind: TrackKind) -> Option<mpsc::Receiver<RemotePacket>> {
+        match kind {
+            TrackKind::Audio => self.audio.take(),
+            TrackKind::Video => self.video.take(),
+            TrackKind::Screen => self.screen.take(),
+        }
+    }
+}
+
 impl PacketSinks {
-    /// The sinks with their receivers, audio and video.
-    pub fn channels() -> (Self, mpsc::Receiver<RemotePacket>, mpsc::Receiver<RemotePacket>) {
+    /// The sinks with their receivers.
+    pub fn channels() -> (Self, PacketSources) {
         let (audio, audio_packets) = mpsc::channel(PACKETS);
         let (video, video_packets) = mpsc::channel(PACKETS);
-        (Self { audio, video, dropped: Arc::default() }, audio_packets, video_packets)
+        let (screen, screen_packets) = mpsc::channel(PACKETS);
+        let sources = PacketSources {
+            audio: Some(audio_packets),
+            video: Some(video_packets),
+            screen: Some(screen_packets),
+        };
+        (Self { audio, video, screen, dropped: Arc::default() }, sources)
     }
 
     /// Hands over one packet; drops and counts it when its receiver is too slow.
@@ -307,7 +363,7 @@ impl PacketSinks {
         let sink = match packet.kind {
             TrackKind::Audio => &self.audio,
             TrackKind::Video => &self.video,
-            TrackKind::Screen => return,
+            TrackKind::Screen => &self.screen,
         };
         if sink.try_send(packet).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -332,7 +388,7 @@ pub enum Direction {
 /// What accounting needs to know of an RTP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RtpFacts {
-    /// Microphone or camera.
+    /// Which track.
     pub kind: TrackKind,
     /// Synchronisation source.
     pub ssrc: u32,

@@ -198,6 +198,17 @@ impl Link {
 
     // Descriptions.
 
+    /// Adds the screen's track or takes it away, and offers what the other side does not know of it,
+    /// unless an exchange is under way.
+    pub async fn share_screen(&mut self, shared: bool, outlet: &Outlet) {
+        if let Err(error) = self.connection.set_screen(shared).await {
+            outlet.problem(format!("The screen is not shown to {}: {error}.", outlet.name())).await;
+        }
+        if self.is_described() && self.connection.wants_offer() {
+            self.offer(outlet).await;
+        }
+    }
+
     /// Makes an offer, unless one is pending.
     pub async fn offer(&mut self, outlet: &Outlet) {
         if !self.negotiation.want() {
@@ -230,6 +241,7 @@ impl Link {
             sdp: sdp.clone(),
             proof: None,
             moves: true,
+            screens: true,
             replaces: self.purpose == Purpose::Replace && !self.number.is_first(),
             connection: self.number,
         };
@@ -374,7 +386,7 @@ impl Link {
                 self.note_heard();
                 return Some(event);
             }
-            Event::TrackStarted(_) | Event::SenderReport(_) | Event::KeyframeWanted => {
+            Event::TrackStarted(_) | Event::SenderReport(_) | Event::KeyframeWanted(_) => {
                 self.note_heard();
                 return Some(event);
             }

@@ -20,6 +20,7 @@ use super::reaction::Reaction;
 use super::sender::FrameQueue;
 use super::{MediaSender, Signal, Transport, TransportConfig, TransportEvent};
 use crate::dial::Dialer;
+use crate::media::encoded::TrackKind;
 
 /// What a mesh is made with.
 pub struct Options {
@@ -73,6 +74,8 @@ pub struct Mesh {
     media: MediaSender,
     data: DataSender,
     made: u64,
+    /// Our screen is shown.
+    shares: bool,
 }
 
 impl Mesh {
@@ -85,10 +88,16 @@ impl Mesh {
         events: mpsc::Sender<TransportEvent>,
     ) -> Self {
         let queues = Queues::default();
-        let packetizer = Mutex::new(Packetizer::new(getrandom::u32().unwrap_or_default() as u16));
+        let first = getrandom::u32().unwrap_or_default();
+        let camera = Mutex::new(Packetizer::new(first as u16));
+        let screen = Mutex::new(Packetizer::new((first >> 16) as u16));
         let media = {
             let queues = queues.clone();
             MediaSender::new(move |frame| {
+                let packetizer = match frame.kind {
+                    TrackKind::Audio | TrackKind::Video => &camera,
+                    TrackKind::Screen => &screen,
+                };
                 let split = packetizer.lock().unwrap_or_else(PoisonError::into_inner).split(frame);
                 let Some(packets) = split.map(Arc::new) else { return };
                 for (_, queue) in queues.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -109,6 +118,7 @@ impl Mesh {
             media,
             data: DataSender::default(),
             made: 0,
+            shares: false,
         }
     }
 
@@ -123,6 +133,7 @@ impl Mesh {
             id,
             config: self.config.clone(),
             options: self.options.clone(),
+            shares: self.shares,
             network: self.network.clone(),
             commands: receiver,
             frames,
@@ -210,9 +221,16 @@ impl Transport for Mesh {
         }
     }
 
-    fn request_keyframe(&mut self, peer: &PeerId) {
+    fn request_keyframe(&mut self, peer: &PeerId, kind: TrackKind) {
         if let Some(handle) = self.peers.get(peer) {
-            Self::ask(handle, Command::Keyframe);
+            Self::ask(handle, Command::Keyframe(kind));
+        }
+    }
+
+    fn share_screen(&mut self, shared: bool) {
+        self.shares = shared;
+        for handle in self.handles() {
+            Self::ask(handle, Command::Share(shared));
         }
     }
 

@@ -51,7 +51,7 @@ use tokio::sync::mpsc;
 
 pub use signal::{ConnectionNumber, DescriptionKind, Signal};
 
-use crate::media::encoded::{EncodedFrame, TrackKind};
+use crate::media::encoded::{EncodedFrame, TrackKind, VideoCodec};
 use crate::media::{RemotePacket, SenderReport};
 use crate::units::Bitrate;
 use channel::{Channel, ChannelState, DataSender};
@@ -178,6 +178,20 @@ pub enum Trouble {
     Silent,
 }
 
+/// Whether a participant can see our screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScreenReach {
+    /// It is not shared with them.
+    #[default]
+    NotShared,
+    /// They are being told of it.
+    Offered,
+    /// They see it, if it is encoded with this.
+    Sent(VideoCodec),
+    /// Their application does not show screens.
+    Unable,
+}
+
 /// What happens in a transport.
 #[derive(Debug)]
 pub enum TransportEvent {
@@ -230,7 +244,7 @@ pub enum TransportEvent {
     TrackAdded {
         /// Who sends.
         peer: PeerId,
-        /// Microphone or camera.
+        /// Which track.
         kind: TrackKind,
         /// Its packets. Bounded: when the reader is slower than the network, the newest packets
         /// are dropped and counted, as if the network had lost them.
@@ -243,10 +257,19 @@ pub enum TransportEvent {
         /// The mapping.
         report: SenderReport,
     },
-    /// The participant asks for a key frame of our camera (PLI or FIR, RFC 4585, RFC 5104).
+    /// The participant asks for a key frame of a track of ours (PLI or FIR, RFC 4585, RFC 5104).
     KeyframeWanted {
         /// Who asks.
         peer: PeerId,
+        /// Camera or screen.
+        kind: TrackKind,
+    },
+    /// Whether the participant can see our screen has changed.
+    Screen {
+        /// Who.
+        peer: PeerId,
+        /// How it stands.
+        reach: ScreenReach,
     },
     /// What may be sent to the participant, all tracks together.
     TargetRate {
@@ -347,8 +370,12 @@ pub trait Transport: Send {
     /// answer and candidates come as [`TransportEvent::Signal`].
     fn handle_signal(&mut self, from: &PeerId, signal: Signal);
 
-    /// Asks a participant for a key frame of its camera (PLI).
-    fn request_keyframe(&mut self, peer: &PeerId);
+    /// Asks a participant for a key frame of its camera or its screen (PLI).
+    fn request_keyframe(&mut self, peer: &PeerId, kind: TrackKind);
+
+    /// Shows our screen to everybody, or stops showing it: a track of its own beside the camera, in
+    /// connections that there are and in those to come.
+    fn share_screen(&mut self, shared: bool);
 
     /// Looks for a new path to a participant, by another connection beside the one in use; media
     /// moves without a gap.

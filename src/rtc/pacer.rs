@@ -5,8 +5,8 @@
 //! go before new pictures. The pacer is pure: it knows neither packets nor sockets nor a clock.
 //!
 //! ```text
-//!  enqueue(now, priority, size, item) ──▶ [audio][retransmission][video] ──▶ poll(now) ──▶ item
-//!                                                      next_deadline() ──▶ when to poll again
+//!  enqueue(now, priority, size, item) ──▶ [audio][retransmission][camera][screen] ──▶ poll(now) ──▶ item
+//!                                                              next_deadline() ──▶ when to poll again
 //! ```
 
 use std::collections::VecDeque;
@@ -41,8 +41,11 @@ pub enum Priority {
     Audio,
     /// Asked for again by the receiver, who cannot go on without it.
     Retransmission,
-    /// New pictures.
-    Video,
+    /// New pictures of the camera. They are small when there is a screen beside them, so that faces go
+    /// on moving while a page of text is on its way.
+    Camera,
+    /// New pictures of the screen.
+    Screen,
 }
 
 /// The queue is full; the item comes back.
@@ -54,7 +57,8 @@ pub struct Full<T>(pub T);
 pub struct Pacer<T> {
     audio: VecDeque<Queued<T>>,
     retransmissions: VecDeque<Queued<T>>,
-    video: VecDeque<Queued<T>>,
+    camera: VecDeque<Queued<T>>,
+    screen: VecDeque<Queued<T>>,
     /// Bits queued that are paced (all but audio).
     waiting: f64,
     /// Bits in the bucket at `updated`.
@@ -77,7 +81,8 @@ impl<T> Pacer<T> {
         Self {
             audio: VecDeque::new(),
             retransmissions: VecDeque::new(),
-            video: VecDeque::new(),
+            camera: VecDeque::new(),
+            screen: VecDeque::new(),
             waiting: 0.0,
             level: 0.0,
             updated: None,
@@ -99,17 +104,10 @@ impl<T> Pacer<T> {
         }
         self.drain_to(now);
         let queued = Queued { bits: size as f64 * 8.0, since: now, item };
-        match priority {
-            Priority::Audio => self.audio.push_back(queued),
-            Priority::Retransmission => {
-                self.waiting += queued.bits;
-                self.retransmissions.push_back(queued);
-            }
-            Priority::Video => {
-                self.waiting += queued.bits;
-                self.video.push_back(queued);
-            }
+        if priority != Priority::Audio {
+            self.waiting += queued.bits;
         }
+        self.line(priority).push_back(queued);
         Ok(())
     }
 
@@ -123,7 +121,8 @@ impl<T> Pacer<T> {
         if self.level >= self.burst() {
             return None;
         }
-        let queued = self.retransmissions.pop_front().or_else(|| self.video.pop_front())?;
+        let paced = [&mut self.retransmissions, &mut self.camera, &mut self.screen];
+        let queued = paced.into_iter().find_map(VecDeque::pop_front)?;
         self.level += queued.bits;
         self.waiting = (self.waiting - queued.bits).max(0.0);
         self.waited += now.saturating_duration_since(queued.since);
@@ -142,7 +141,7 @@ impl<T> Pacer<T> {
         if !self.audio.is_empty() {
             return Some(updated);
         }
-        if self.retransmissions.is_empty() && self.video.is_empty() {
+        if self.is_empty() {
             return None;
         }
         if self.level < self.burst() {
@@ -155,7 +154,7 @@ impl<T> Pacer<T> {
 
     /// How many packets wait.
     pub fn len(&self) -> usize {
-        self.audio.len() + self.retransmissions.len() + self.video.len()
+        self.audio.len() + self.retransmissions.len() + self.camera.len() + self.screen.len()
     }
 
     /// Whether nothing waits.
@@ -168,14 +167,24 @@ impl<T> Pacer<T> {
         Duration::from_secs_f64((self.level + self.waiting) / self.rate())
     }
 
-    /// Forgets all pictures in line, because the decoder over there can do nothing with them; says
-    /// how many.
-    pub fn clear_video(&mut self) -> usize {
-        let bits: f64 = self.video.iter().map(|queued| queued.bits).sum();
-        self.waiting = (self.waiting - bits).max(0.0);
-        let count = self.video.len();
-        self.video.clear();
-        count
+    /// Forgets everything in a line, because the decoder over there can do nothing with it; says how
+    /// many items there were.
+    pub fn clear(&mut self, priority: Priority) -> usize {
+        let line = std::mem::take(self.line(priority));
+        if priority != Priority::Audio {
+            let bits: f64 = line.iter().map(|queued| queued.bits).sum();
+            self.waiting = (self.waiting - bits).max(0.0);
+        }
+        line.len()
+    }
+
+    fn line(&mut self, priority: Priority) -> &mut VecDeque<Queued<T>> {
+        match priority {
+            Priority::Audio => &mut self.audio,
+            Priority::Retransmission => &mut self.retransmissions,
+            Priority::Camera => &mut self.camera,
+            Priority::Screen => &mut self.screen,
+        }
     }
 
     /// Bits per second out of the bucket.
@@ -226,7 +235,7 @@ mod tests {
         let start = start();
         let mut pacer = Pacer::new(Bitrate::from_kbps(1_000));
         for n in 0..50 {
-            pacer.enqueue(start, Priority::Video, 1_200, n).unwrap();
+            pacer.enqueue(start, Priority::Camera, 1_200, n).unwrap();
         }
         let sent = run(&mut pacer, start);
         assert_eq!(sent.iter().map(|(_, n)| *n).collect::<Vec<_>>(), (0..50).collect::<Vec<_>>());
@@ -241,7 +250,7 @@ mod tests {
         let start = start();
         let mut pacer = Pacer::new(Bitrate::from_kbps(2_000));
         for n in 0..100 {
-            pacer.enqueue(start, Priority::Video, 1_200, n).unwrap();
+            pacer.enqueue(start, Priority::Camera, 1_200, n).unwrap();
         }
         let sent = run(&mut pacer, start);
         for (at, _) in &sent {
@@ -255,7 +264,7 @@ mod tests {
         let start = start();
         let mut pacer = Pacer::new(Bitrate::from_kbps(500));
         for n in 0..10 {
-            pacer.enqueue(start, Priority::Video, 1_200, ("video", n)).unwrap();
+            pacer.enqueue(start, Priority::Camera, 1_200, ("video", n)).unwrap();
         }
         while pacer.poll(start).is_some() {}
         pacer.enqueue(start, Priority::Retransmission, 1_200, ("again", 0)).unwrap();
@@ -270,7 +279,7 @@ mod tests {
         let start = start();
         let mut pacer = Pacer::new(Bitrate::ZERO);
         for n in 0..400 {
-            pacer.enqueue(start, Priority::Video, 1_200, n).unwrap();
+            pacer.enqueue(start, Priority::Camera, 1_200, n).unwrap();
         }
         assert!(pacer.backlog() <= MAX_WAIT);
         let sent = run(&mut pacer, start);
@@ -283,7 +292,7 @@ mod tests {
         let start = start();
         let mut pacer = Pacer::new(Bitrate::from_kbps(100));
         for n in 0..20 {
-            pacer.enqueue(start, Priority::Video, 1_200, n).unwrap();
+            pacer.enqueue(start, Priority::Camera, 1_200, n).unwrap();
         }
         while pacer.poll(start).is_some() {}
         let slow = pacer.next_deadline().unwrap();
@@ -296,10 +305,10 @@ mod tests {
         let start = start();
         let mut pacer = Pacer::new(Bitrate::from_kbps(1_000));
         for n in 0..CAPACITY {
-            pacer.enqueue(start, Priority::Video, 1_200, n).unwrap();
+            pacer.enqueue(start, Priority::Camera, 1_200, n).unwrap();
         }
-        assert_eq!(pacer.enqueue(start, Priority::Video, 1_200, 7), Err(Full(7)));
-        assert_eq!(pacer.clear_video(), CAPACITY);
+        assert_eq!(pacer.enqueue(start, Priority::Camera, 1_200, 7), Err(Full(7)));
+        assert_eq!(pacer.clear(Priority::Camera), CAPACITY);
         assert!(pacer.is_empty());
         assert_eq!(pacer.next_deadline(), None);
     }

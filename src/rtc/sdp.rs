@@ -26,6 +26,94 @@ pub fn first_mid(sdp: &str) -> Option<&str> {
     attribute(sdp, "mid")
 }
 
+/// One media section of a description.
+#[derive(Clone, Copy, Debug)]
+pub struct Section<'a>(&'a str);
+
+/// The media sections of a description.
+pub fn sections(sdp: &str) -> impl Iterator<Item = Section<'_>> {
+    let starts =
+        sdp.match_indices("m=").map(|(at, _)| at).filter(|at| *at == 0 || sdp[..*at].ends_with('\n'));
+    let starts: Vec<usize> = starts.chain([sdp.len()]).collect();
+    (1..starts.len()).map(move |n| Section(&sdp[starts[n - 1]..starts[n]]))
+}
+
+/// The sections for pictures that are not refused.
+pub fn videos(sdp: &str) -> impl Iterator<Item = Section<'_>> {
+    sections(sdp)
+        .filter(|section| section.0.strip_prefix("m=video ").is_some_and(|rest| !rest.starts_with("0 ")))
+}
+
+/// The section in which somebody sends a screen: ours say so, and in others' every section for pictures
+/// after the first is one.
+pub fn screen(sdp: &str) -> Option<Section<'_>> {
+    let named = videos(sdp).find(|section| section.track() == Some(SCREEN));
+    named.or_else(|| videos(sdp).skip(1).find(|section| section.sends()))
+}
+
+/// What our track of a screen is called in `a=msid`.
+pub const SCREEN: &str = "screen";
+
+impl<'a> Section<'a> {
+    /// Its media identification.
+    pub fn mid(&self) -> Option<&'a str> {
+        attribute(self.0, "mid")
+    }
+
+    /// The synchronisation source that it names first (RFC 5576).
+    pub fn ssrc(&self) -> Option<u32> {
+        attribute(self.0, "ssrc")?.split(' ').next()?.parse().ok()
+    }
+
+    /// The name of its track (RFC 8830).
+    pub fn track(&self) -> Option<&'a str> {
+        attribute(self.0, "msid")?.split(' ').nth(1)
+    }
+
+    /// The payload type of a codec.
+    pub fn payload_type(&self, codec: &str) -> Option<u8> {
+        payload_type(self.0, codec)
+    }
+
+    /// Whether whoever wrote it sends there.
+    pub fn sends(&self) -> bool {
+        !self.says("recvonly") && !self.says("inactive")
+    }
+
+    /// Whether whoever wrote it receives there.
+    pub fn receives(&self) -> bool {
+        !self.says("sendonly") && !self.says("inactive")
+    }
+
+    fn says(&self, flag: &str) -> bool {
+        self.0.lines().any(|line| line.trim_end().strip_prefix("a=") == Some(flag))
+    }
+}
+
+/// The same description with another codec in the first section for pictures, unless it is there or
+/// its payload type is taken. `lines` are its attributes, `a=rtpmap:` first.
+pub fn with_codec(sdp: &str, payload_type: u8, lines: &[&str]) -> String {
+    let taken = |section: &Section| {
+        let codec = lines.first().and_then(|line| line.split([' ', '/']).nth(1)).unwrap_or_default();
+        section.payload_type(codec).is_some() || section.0.contains(&format!("a=rtpmap:{payload_type} "))
+    };
+    let Some(Section(section)) = videos(sdp).next().filter(|section| !taken(section)) else {
+        return sdp.to_owned();
+    };
+    let end = section.as_ptr() as usize - sdp.as_ptr() as usize + section.len();
+    let begin = end - section.len();
+    let (line, rest) = section.split_once('\n').unwrap_or((section, ""));
+    let mut out = format!("{}{} {payload_type}\r\n{rest}", &sdp[..begin], line.trim_end());
+    if !out.ends_with('\n') {
+        out.push_str("\r\n");
+    }
+    for line in lines {
+        out.push_str(line);
+        out.push_str("\r\n");
+    }
+    out + &sdp[end..]
+}
+
 /// The payload type of a codec, from `a=rtpmap:PT NAME/CLOCK` (RFC 8866 section 6.6).
 pub fn payload_type(sdp: &str, codec: &str) -> Option<u8> {
     sdp.lines().find_map(|line| {
@@ -156,7 +244,49 @@ mod tests {
         assert_eq!(without_rtcp_candidates(sdp), "a=candidate:1 1 udp 2 192.0.2.1 5 typ host\r\n");
     }
 
+    #[test]
+    fn a_screen_is_what_is_called_so_or_a_second_picture() {
+        assert!(screen(SDP).is_none());
+        let second = format!(
+            "{SDP}m=video 9 UDP/TLS/RTP/SAVPF 96 98\r\na=mid:2\r\na=ssrc:77 cname:x\r\n\
+            a=rtpmap:98 VP9/90000\r\na=sendonly\r\n"
+        );
+        let found = screen(&second).unwrap();
+        assert_eq!((found.mid(), found.ssrc(), found.payload_type("VP9")), (Some("2"), Some(77), Some(98)));
+        assert!(found.sends() && !found.receives());
+        assert!(screen(&second.replace("sendonly", "inactive")).is_none());
+        assert!(
+            screen(&second.replace("m=video 9 UDP/TLS/RTP/SAVPF 96 98", "m=video 0 UDP/TLS/RTP/SAVPF 0"))
+                .is_none()
+        );
+        let named = SDP.replace("a=rtpmap:96", "a=msid:sightline screen\r\na=rtpmap:96");
+        assert_eq!(screen(&named).and_then(|section| section.mid()), Some("1"));
+    }
+
+    #[test]
+    fn a_codec_is_added_to_the_first_section_for_pictures_and_once() {
+        let lines = ["a=rtpmap:98 VP9/90000", "a=fmtp:98 profile-id=0"];
+        let more = with_codec(SDP, 98, &lines);
+        assert_eq!(videos(&more).next().unwrap().payload_type("VP9"), Some(98));
+        assert!(more.contains("m=video 9 UDP/TLS/RTP/SAVPF 96 98\r\n"));
+        assert!(more.starts_with(&SDP[..SDP.find("m=video").unwrap()]));
+        assert_eq!(with_codec(&more, 98, &lines), more);
+        assert_eq!(with_codec(SDP, 96, &lines), SDP, "the payload type is another codec's");
+        assert_eq!(with_codec("v=0\r\n", 98, &lines), "v=0\r\n");
+    }
+
     proptest! {
+        #[test]
+        fn no_section_is_too_strange(
+            text in "((m=(video|audio|v)? ?[0-9]? ?[ -~é]{0,12}|a=(mid|ssrc|msid|rtpmap|sendonly)?[: ]?[ -~é]{0,12})\r?\n?){0,9}"
+        ) {
+            if let Some(section) = screen(&text) {
+                let _ = (section.mid(), section.ssrc(), section.payload_type("VP9"));
+            }
+            let more = with_codec(&text, 98, &["a=rtpmap:98 VP9/90000"]);
+            prop_assert_eq!(videos(&text).count(), videos(&more).count());
+        }
+
         #[test]
         fn no_text_is_too_strange(text in "(a=(setup|mid|rtpmap|ice-ufrag|fingerprint)?[: ]?[ -~é]{0,12}\r?\n){0,8}") {
             let _ = (ufrag(&text), fingerprint(&text), first_mid(&text), payload_type(&text, "VP8"));

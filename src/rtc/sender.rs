@@ -18,19 +18,38 @@ use super::engine::{OutgoingPacket, OutgoingReport};
 use super::packetizer::Packets;
 use crate::media::encoded::TrackKind;
 
-/// Frames from the encode threads to one participant: half a second of 30 pictures and 50 packets
-/// of sound a second. When full, sound is dropped, and pictures up to the next key frame.
-pub const QUEUE: usize = 40;
+/// Frames from the encode threads to one participant: half a second of 30 pictures each of camera and
+/// screen, and 50 packets of sound a second. When full, sound is dropped, and pictures up to the next
+/// key frame.
+pub const QUEUE: usize = 60;
 
 /// Seconds from the NTP epoch (1900) to the Unix epoch (RFC 5905 figure 4).
 const NTP_EPOCH: Duration = Duration::from_secs(2_208_988_800);
 
+/// What a queue has not let through of a track of pictures.
+#[derive(Debug, Default)]
+struct Skips {
+    skipping: AtomicBool,
+    keyframe_needed: AtomicBool,
+}
+
 /// What a queue has not let through.
 #[derive(Debug, Default)]
 struct QueueState {
-    skipping: AtomicBool,
-    keyframe_needed: AtomicBool,
+    camera: Skips,
+    screen: Skips,
     dropped: AtomicU64,
+}
+
+impl QueueState {
+    /// Sound is never skipped.
+    fn skips(&self, kind: TrackKind) -> Option<&Skips> {
+        match kind {
+            TrackKind::Audio => None,
+            TrackKind::Video => Some(&self.camera),
+            TrackKind::Screen => Some(&self.screen),
+        }
+    }
 }
 
 /// The encode threads' end; clones go to the same participant.
@@ -57,8 +76,8 @@ impl FrameQueue {
 
     /// Hands one frame over without waiting. One thread a track calls it.
     pub fn put(&self, frame: &Arc<Packets>) {
-        let video = frame.kind != TrackKind::Audio;
-        if video && self.state.skipping.load(Ordering::Relaxed) && !frame.keyframe {
+        let skips = self.state.skips(frame.kind);
+        if skips.is_some_and(|skips| skips.skipping.load(Ordering::Relaxed)) && !frame.keyframe {
             self.state.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -66,12 +85,12 @@ impl FrameQueue {
         if full {
             self.state.dropped.fetch_add(1, Ordering::Relaxed);
         }
-        if video {
-            if full && !self.state.skipping.swap(true, Ordering::Relaxed) {
-                self.state.keyframe_needed.store(true, Ordering::Relaxed);
+        if let Some(skips) = skips {
+            if full && !skips.skipping.swap(true, Ordering::Relaxed) {
+                skips.keyframe_needed.store(true, Ordering::Relaxed);
             }
             if !full {
-                self.state.skipping.store(false, Ordering::Relaxed);
+                skips.skipping.store(false, Ordering::Relaxed);
             }
         }
     }
@@ -83,9 +102,9 @@ impl FrameSource {
         self.frames.recv().await
     }
 
-    /// Whether pictures were skipped since the last call, so that a key frame is needed.
-    pub fn take_keyframe_needed(&self) -> bool {
-        self.state.keyframe_needed.swap(false, Ordering::Relaxed)
+    /// Whether pictures of a track were skipped since the last call, so that a key frame is needed.
+    pub fn take_keyframe_needed(&self, kind: TrackKind) -> bool {
+        self.state.skips(kind).is_some_and(|skips| skips.keyframe_needed.swap(false, Ordering::Relaxed))
     }
 
     /// Frames that found the queue full.
@@ -104,71 +123,76 @@ struct Track {
     last: Option<(u32, Instant)>,
 }
 
-/// What pictures may do.
+/// What a track of pictures may do while there is a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Gate {
-    /// Nothing may leave.
-    Closed,
-    /// Sound, and the next key frame.
+    /// The next key frame may leave.
     AwaitKeyframe,
     /// Everything.
     Open,
 }
 
-/// Both tracks towards one participant.
+impl Gate {
+    fn admits(&mut self, frame: &Packets) -> bool {
+        if frame.keyframe {
+            *self = Gate::Open;
+        }
+        *self == Gate::Open
+    }
+}
+
+/// All tracks towards one participant.
 #[derive(Debug)]
 pub struct Outbound {
-    audio: Track,
-    video: Track,
-    gate: Gate,
+    /// Microphone, camera, screen.
+    tracks: [Track; 3],
+    camera: Gate,
+    screen: Gate,
+    /// There is a secured path.
+    path: bool,
 }
 
 impl Outbound {
-    /// With random first sequence numbers (RFC 3550 section 5.1).
-    pub fn new(audio: u16, video: u16) -> Self {
+    /// With random first sequence numbers (RFC 3550 section 5.1) of microphone, camera and screen.
+    pub fn new(first: [u16; 3]) -> Self {
         let track = |sequence| Track { sequence, packets: 0, octets: 0, last: None };
-        Self { audio: track(audio), video: track(video), gate: Gate::Closed }
+        let tracks = first.map(track);
+        Self { tracks, camera: Gate::AwaitKeyframe, screen: Gate::AwaitKeyframe, path: false }
     }
 
     /// The path is secured. Pictures begin with the next key frame.
     pub fn open(&mut self) {
-        self.gate = Gate::AwaitKeyframe;
+        (self.camera, self.screen, self.path) = (Gate::AwaitKeyframe, Gate::AwaitKeyframe, true);
     }
 
     /// There is no path.
     pub fn close(&mut self) {
-        self.gate = Gate::Closed;
+        self.path = false;
     }
 
-    /// Pictures were skipped; the next one that helps is a key frame.
-    pub fn skip_to_keyframe(&mut self) {
-        if self.gate == Gate::Open {
-            self.gate = Gate::AwaitKeyframe;
+    /// Pictures of a track were skipped; the next one that helps is a key frame.
+    pub fn skip_to_keyframe(&mut self, kind: TrackKind) {
+        match kind {
+            TrackKind::Audio => {}
+            TrackKind::Video => self.camera = Gate::AwaitKeyframe,
+            TrackKind::Screen => self.screen = Gate::AwaitKeyframe,
         }
     }
 
     /// Whether a frame may leave now.
     pub fn admits(&mut self, frame: &Packets) -> bool {
-        match (self.gate, frame.kind) {
-            (Gate::Closed, TrackKind::Audio | TrackKind::Video) | (_, TrackKind::Screen) => false,
-            (Gate::AwaitKeyframe | Gate::Open, TrackKind::Audio) | (Gate::Open, TrackKind::Video) => true,
-            (Gate::AwaitKeyframe, TrackKind::Video) => {
-                if frame.keyframe {
-                    self.gate = Gate::Open;
-                }
-                frame.keyframe
+        self.path
+            && match frame.kind {
+                TrackKind::Audio => true,
+                TrackKind::Video => self.camera.admits(frame),
+                TrackKind::Screen => self.screen.admits(frame),
             }
-        }
     }
 
     /// Numbers one payload of `frame`; call it in the order in which packets leave.
     pub fn number(&mut self, frame: &Packets, index: usize) -> Option<OutgoingPacket> {
         let payload = frame.payloads.get(index)?.clone();
-        let track = match frame.kind {
-            TrackKind::Audio => &mut self.audio,
-            TrackKind::Video => &mut self.video,
-            TrackKind::Screen => return None,
-        };
+        let track = &mut self.tracks[index_of(frame.kind)];
         let sequence = track.sequence;
         track.sequence = sequence.wrapping_add(1);
         track.packets = track.packets.wrapping_add(1);
@@ -176,9 +200,10 @@ impl Outbound {
         track.last = Some((frame.time.rtp(), frame.captured_at));
         Some(OutgoingPacket {
             kind: frame.kind,
+            codec: frame.codec,
             sequence,
             timestamp: frame.time.rtp(),
-            marker: frame.kind == TrackKind::Video && index + 1 == frame.payloads.len(),
+            marker: frame.kind != TrackKind::Audio && index + 1 == frame.payloads.len(),
             payload,
         })
     }
@@ -187,25 +212,34 @@ impl Outbound {
     /// `now`. They map RTP time to *capture* time, so that the receiver can play what happened
     /// together together, whatever encoding took.
     pub fn reports(&self, now: Instant, unix_now: Duration) -> impl Iterator<Item = OutgoingReport> {
-        [(TrackKind::Audio, self.audio), (TrackKind::Video, self.video)].into_iter().filter_map(
-            move |(kind, track)| {
-                let (rtp, captured_at) = track.last?;
-                let ntp = (NTP_EPOCH + unix_now).checked_sub(now.saturating_duration_since(captured_at))?;
-                Some(OutgoingReport { kind, ntp, rtp, packets: track.packets, octets: track.octets })
-            },
-        )
+        [TrackKind::Audio, TrackKind::Video, TrackKind::Screen].into_iter().filter_map(move |kind| {
+            let track = &self.tracks[index_of(kind)];
+            let (rtp, captured_at) = track.last?;
+            let ntp = (NTP_EPOCH + unix_now).checked_sub(now.saturating_duration_since(captured_at))?;
+            Some(OutgoingReport { kind, ntp, rtp, packets: track.packets, octets: track.octets })
+        })
+    }
+}
+
+const fn index_of(kind: TrackKind) -> usize {
+    match kind {
+        TrackKind::Audio => 0,
+        TrackKind::Video => 1,
+        TrackKind::Screen => 2,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::encoded::Codec;
     use crate::units::MediaTime;
     use bytes::Bytes;
 
     fn frame(kind: TrackKind, keyframe: bool, payloads: usize) -> Arc<Packets> {
         Arc::new(Packets {
             kind,
+            codec: if kind == TrackKind::Audio { Codec::Opus } else { Codec::Vp8 },
             time: MediaTime { ticks: 3_000, clock_rate: 90_000 },
             captured_at: crate::clock::now(),
             keyframe,
@@ -215,7 +249,7 @@ mod tests {
 
     #[test]
     fn nothing_leaves_before_the_path_is_secured_and_pictures_begin_with_a_key_frame() {
-        let mut outbound = Outbound::new(0, 0);
+        let mut outbound = Outbound::new([0; 3]);
         assert!(!outbound.admits(&frame(TrackKind::Audio, true, 1)));
         assert!(!outbound.admits(&frame(TrackKind::Video, true, 1)));
         outbound.open();
@@ -223,11 +257,16 @@ mod tests {
         assert!(!outbound.admits(&frame(TrackKind::Video, false, 1)));
         assert!(outbound.admits(&frame(TrackKind::Video, true, 1)));
         assert!(outbound.admits(&frame(TrackKind::Video, false, 1)));
+        assert!(!outbound.admits(&frame(TrackKind::Screen, false, 1)), "the screen has a gate of its own");
+        assert!(outbound.admits(&frame(TrackKind::Screen, true, 1)));
+        outbound.skip_to_keyframe(TrackKind::Screen);
+        assert!(!outbound.admits(&frame(TrackKind::Screen, false, 1)));
+        assert!(outbound.admits(&frame(TrackKind::Video, false, 1)));
     }
 
     #[test]
     fn sequence_numbers_have_no_holes_and_only_the_last_packet_of_a_picture_is_marked() {
-        let mut outbound = Outbound::new(7, u16::MAX);
+        let mut outbound = Outbound::new([7, u16::MAX, 0]);
         let picture = frame(TrackKind::Video, true, 2);
         let sound = frame(TrackKind::Audio, true, 1);
         let packets = [
@@ -244,7 +283,7 @@ mod tests {
 
     #[test]
     fn reports_tell_the_capture_time_of_the_last_frame() {
-        let mut outbound = Outbound::new(0, 0);
+        let mut outbound = Outbound::new([0; 3]);
         let picture = frame(TrackKind::Video, true, 3);
         for n in 0..3 {
             outbound.number(&picture, n);
@@ -262,9 +301,9 @@ mod tests {
         for _ in 0..QUEUE {
             queue.put(&frame(TrackKind::Video, false, 1));
         }
-        assert!(!source.take_keyframe_needed());
+        assert!(!source.take_keyframe_needed(TrackKind::Video));
         queue.put(&frame(TrackKind::Video, false, 1));
-        assert!(source.take_keyframe_needed());
+        assert!(source.take_keyframe_needed(TrackKind::Video));
         assert!(source.frames.try_recv().is_ok());
         queue.put(&frame(TrackKind::Video, false, 1));
         assert_eq!(source.dropped(), 2, "there is room again, but nothing that could be decoded");

@@ -21,6 +21,9 @@ pub enum Signal {
         /// The sender can have two connections at once, and move media from one to the other.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         moves: bool,
+        /// The sender knows what to do with a screen beside the camera.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        screens: bool,
         /// The sender goes over to this connection as soon as it is up. Without it, the connection is
         /// brought up to see whether it is better than the one in use.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -131,10 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn a_side_of_an_earlier_version_does_not_move() {
+    fn a_side_of_an_earlier_version_does_not_move_and_sees_no_screens() {
         let text = r#"{"k":"description","type":"offer","sdp":"v=0"}"#;
-        let Signal::Description { moves, .. } = serde_json::from_str(text).unwrap() else { panic!() };
-        assert!(!moves);
+        let Signal::Description { moves, screens, .. } = serde_json::from_str(text).unwrap() else {
+            panic!()
+        };
+        assert!(!moves && !screens);
     }
 
     #[test]
@@ -149,7 +154,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_signal_that_parses_is_one_that_we_could_have_sent(
-            text in "\\{\"k\":\"(candidate|description|end_of_candidates)\"(,\"(type|sdp|proof|moves|replaces|connection|candidate|mid|ufrag|[a-z]{1,9})\":(\"(offer|answer|[ -!#-Z^-~]{0,9})\"|null|true|false|-?[0-9]{1,11}|1.5)){0,5}\\}"
+            text in "\\{\"k\":\"(candidate|description|end_of_candidates)\"(,\"(type|sdp|proof|moves|screens|replaces|connection|candidate|mid|ufrag|[a-z]{1,9})\":(\"(offer|answer|[ -!#-Z^-~]{0,9})\"|null|true|false|-?[0-9]{1,11}|1.5)){0,5}\\}"
         ) {
             if let Ok(signal) = serde_json::from_str::<Signal>(&text) {
                 prop_assert_eq!(serde_json::from_str::<Signal>(&json(&signal)).unwrap(), signal);

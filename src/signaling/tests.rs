@@ -165,7 +165,7 @@ async fn failure(client: &mut SignalingHandle) -> SignalingError {
 }
 
 fn state(microphone: bool) -> ClientMessage {
-    ClientMessage::State { media: MediaState { microphone, camera: false } }
+    ClientMessage::State { media: MediaState { microphone, camera: false, screen: false } }
 }
 
 fn resumed(last: u64, fresh: bool) -> Value {
@@ -858,8 +858,11 @@ fn a_session_and_its_room_survive_the_death_of_the_real_server() {
     clients.block_on(async {
         assert_eq!(next(&mut ada).await, SignalEvent::Resumed { fresh: true });
         assert_eq!(next(&mut bob).await, SignalEvent::Resumed { fresh: true });
-        bob.send(ClientMessage::State { media: MediaState { microphone: true, camera: true } }, None)
-            .expect("taken");
+        bob.send(
+            ClientMessage::State { media: MediaState { microphone: true, camera: true, screen: false } },
+            None,
+        )
+        .expect("taken");
         // In between, Ada may hear that Bob was away and is back.
         loop {
             if let (ServerMessage::State { media, .. }, _) = message(&mut ada).await {

@@ -1,7 +1,7 @@
 //! What a click can mean.
 
 use super::fit::Corner;
-use crate::engine::command::Command;
+use crate::engine::command::{Command, ScreenTarget, ShareMode};
 
 /// Something a person did in the window.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +45,10 @@ pub enum UiAction {
     SaveSession,
     /// Writes it in the form that the importer of webrtc-internals' dumps reads.
     ExportSession,
+    /// Opens the choice of what to show of the screen, or closes it.
+    ToggleShare,
+    /// Shows this, and closes the choice.
+    Share(ScreenTarget, ShareMode),
     /// Closes the window.
     Close,
 }

@@ -1,4 +1,4 @@
-//! The keys: M, V, F, Esc, Ctrl+I and Ctrl+W. None while a text is being typed, except the last three.
+//! The keys: M, V, S, F, Esc, Ctrl+I and Ctrl+W. None while a text is being typed, except the last three.
 
 use eframe::egui::{Context, Key, Modifiers};
 
@@ -16,7 +16,10 @@ pub fn actions(ctx: &Context, model: &UiModel) -> Vec<UiAction> {
     if pressed(Modifiers::COMMAND, Key::W) {
         actions.push(if in_call { UiAction::Command(Command::Leave) } else { UiAction::Close });
     }
-    let free = model.draft.is_none() && model.asks_switch.is_none() && model.checkup.is_none();
+    let free = model.draft.is_none()
+        && model.asks_switch.is_none()
+        && model.checkup.is_none()
+        && model.share_picker.is_none();
     if free && pressed(Modifiers::COMMAND, Key::I) {
         actions.push(UiAction::TogglePanel);
     }
@@ -32,6 +35,9 @@ pub fn actions(ctx: &Context, model: &UiModel) -> Vec<UiAction> {
     }
     if on_screen && pressed(Modifiers::NONE, Key::V) {
         actions.push(UiAction::Command(camera_button(model).1));
+    }
+    if in_call && pressed(Modifiers::NONE, Key::S) {
+        actions.push(UiAction::ToggleShare);
     }
     if in_call && pressed(Modifiers::NONE, Key::F) {
         actions.push(UiAction::ToggleFullScreen);

@@ -24,5 +24,6 @@ pub mod wake;
 pub mod widgets;
 mod window;
 pub mod words;
+pub mod zoom;
 
 pub use window::{UiEngine, run};

@@ -7,6 +7,8 @@ use super::action::UiAction;
 use super::fit::Corner;
 use super::panel::SharedPanel;
 use super::screens::checkup::Checkup;
+use super::screens::share_picker::Picker;
+use super::screens::share_view::{self, Viewing};
 use super::widgets::toast::Toasts;
 use crate::config::Settings;
 use crate::engine::command::{Command, Switch};
@@ -49,6 +51,10 @@ pub struct UiModel {
     pub toasts: Toasts,
     /// The connection panel.
     pub panel: SharedPanel,
+    /// The choice of what to show of the screen, while it is open.
+    pub share_picker: Option<Picker>,
+    /// How the other's screen is looked at.
+    pub viewing: Viewing,
     /// The test of the connection, while it is open.
     pub checkup: Option<Checkup>,
     previewing: bool,
@@ -93,6 +99,8 @@ impl UiModel {
             copied_at: None,
             toasts: Toasts::default(),
             panel: SharedPanel::live(),
+            share_picker: None,
+            viewing: Viewing::default(),
             checkup: None,
             previewing: false,
         }
@@ -113,6 +121,9 @@ impl UiModel {
             panel.settings.clone_from(&self.view.settings);
             panel.verdict.clone_from(&self.view.verdict);
         }
+        if share_view::sharer(self).is_none() {
+            self.viewing = Viewing::default();
+        }
         let mut effects = self.preview(hidden);
         if self.copy_when_there
             && let Some(invite) = &self.view.invite
@@ -124,6 +135,9 @@ impl UiModel {
         match &self.view.phase {
             CallPhase::Idle | CallPhase::Ended(_) => {
                 self.swapped = false;
+                if self.share_picker.take().is_some() {
+                    effects.push(Effect::Send(Command::LookAtScreens(Switch::Off)));
+                }
                 self.copy_when_there &= old.phase == CallPhase::Idle;
                 if self.full_screen {
                     self.full_screen = false;
@@ -263,6 +277,23 @@ impl UiModel {
             UiAction::CopyText(text) => vec![Effect::Copy(text)],
             UiAction::SaveSession => vec![Effect::Send(Command::KeepRecord)],
             UiAction::ExportSession => vec![Effect::Send(Command::ExportRecord)],
+            UiAction::ToggleShare => {
+                let (picker, look) = match self.share_picker.take() {
+                    Some(_) => (None, Switch::Off),
+                    None => {
+                        let mode =
+                            self.view.me.share.as_ref().map_or_else(Default::default, |share| share.mode);
+                        (Some(Picker::new(mode)), Switch::On)
+                    }
+                };
+                self.share_picker = picker;
+                vec![Effect::Send(Command::LookAtScreens(look))]
+            }
+            UiAction::Share(target, mode) => {
+                self.share_picker = None;
+                let look = Command::LookAtScreens(Switch::Off);
+                vec![Effect::Send(Command::Share { target, mode }), Effect::Send(look)]
+            }
             UiAction::Close => vec![Effect::Close],
         }
     }

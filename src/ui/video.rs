@@ -114,8 +114,11 @@ impl Pictures {
         place: Rect,
         (fill, mirror, radius): (Fill, Mirror, u8),
     ) -> Option<Rect> {
-        self.shown.push(key.clone());
-        let frame = frames.frame(key)?;
+        let frame = frames.frame(key);
+        let Some(frame) = frame else {
+            self.shown.push(key.clone());
+            return None;
+        };
         let shape = vec2(frame.resolution().width as f32, frame.resolution().height as f32);
         let (rect, uv) = match fill {
             Fill::Whole => (fit::contain(shape, place), fit::WHOLE),
@@ -125,6 +128,35 @@ impl Pictures {
             Mirror::No => uv,
             Mirror::Yes => fit::mirrored(uv),
         };
+        self.paint(painter, key, frame, rect, (uv, radius));
+        Some(rect)
+    }
+
+    /// Draws a part of the newest picture, in texture coordinates, into `rect`; nothing if there is no
+    /// picture.
+    pub fn draw_part(
+        &mut self,
+        painter: &Painter,
+        frames: &dyn FrameLookup,
+        key: &FrameKey,
+        rect: Rect,
+        uv: Rect,
+    ) {
+        match frames.frame(key) {
+            Some(frame) => self.paint(painter, key, frame, rect, (uv, 0)),
+            None => self.shown.push(key.clone()),
+        }
+    }
+
+    fn paint(
+        &mut self,
+        painter: &Painter,
+        key: &FrameKey,
+        frame: VideoFrame,
+        rect: Rect,
+        (uv, radius): (Rect, u8),
+    ) {
+        self.shown.push(key.clone());
         match &mut self.how {
             How::Card(planes) => {
                 let (planes, key) = (Arc::clone(planes), key.clone());
@@ -142,7 +174,6 @@ impl Pictures {
                 painter.add(shape.with_texture(texture, uv));
             }
         }
-        Some(rect)
     }
 }
 

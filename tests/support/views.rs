@@ -51,7 +51,7 @@ pub fn connected(name: &str) -> PeerView {
     PeerView {
         peer: peer(&name.replace(' ', "-")),
         name: name.to_owned(),
-        media: MediaState { microphone: true, camera: true },
+        media: MediaState { microphone: true, camera: true, screen: false },
         away: false,
         phase: PeerPhase::Connected,
         trouble: None,
@@ -65,6 +65,7 @@ pub fn connected(name: &str) -> PeerView {
         verified: true,
         speaking: true,
         has_picture: true,
+        screen: None,
     }
 }
 
@@ -139,7 +140,7 @@ pub fn view(name: &str) -> Option<CallView> {
         }
         "call" => call,
         "quiet" => {
-            call.peers[0].media = MediaState { microphone: false, camera: false };
+            call.peers[0].media = MediaState { microphone: false, camera: false, screen: false };
             call.peers[0].speaking = false;
             call.me = LocalView {
                 microphone: DeviceState::Off,

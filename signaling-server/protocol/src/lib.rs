@@ -219,6 +219,9 @@ pub struct MediaState {
     pub microphone: bool,
     /// A camera is there and on.
     pub camera: bool,
+    /// A screen is shared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub screen: bool,
 }
 
 /// A participant as the others see it.

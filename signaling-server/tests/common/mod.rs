@@ -193,7 +193,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             room: room(name),
             admission: Admission::Knock,
             max: 2,
-            media: MediaState { microphone: true, camera: true },
+            media: MediaState { microphone: true, camera: true, screen: false },
         })
         .await;
         self.next().await

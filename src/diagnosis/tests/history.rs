@@ -187,7 +187,7 @@ fn devices_and_the_other_side_are_known_from_their_entries() {
         What::Device(Device { device, state, about: about.into(), id: None, muted_but_speaking: false })
     };
     tape.tell(device(DeviceKind::Microphone, DeviceWord::Denied, "no right"));
-    tape.tell(What::Media { side: Whose::Remote, microphone: false, camera: true });
+    tape.tell(What::Media { side: Whose::Remote, microphone: false, camera: true, screen: false });
     tape.tell(What::Facts { side: Whose::Remote, facts: json!({ "nat": "endpoint_dependent" }) });
     tape.says(Rule::MicrophoneDenied, "does not allow");
     let facts = tape.facts();
@@ -223,7 +223,7 @@ fn a_microphone_that_gives_zeros_for_six_seconds_is_silent() {
 #[test]
 fn a_stream_that_stopped_is_missed_since_its_last_packet() {
     let mut tape = Tape::talking();
-    tape.tell(What::Media { side: Whose::Remote, microphone: true, camera: true });
+    tape.tell(What::Media { side: Whose::Remote, microphone: true, camera: true, screen: false });
     let heard = tape.now;
     tape.pass(6);
     let inbound = |kind, at| {

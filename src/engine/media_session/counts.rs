@@ -3,17 +3,21 @@
 use crate::media::stats::{
     AudioPlayoutStats, AudioReceiveStats, AudioSendStats, VideoReceiveStats, VideoSendStats,
 };
-use crate::rtc::stats::Report;
+use crate::rtc::stats::{Pictures, Report};
 
 /// What the media part counts for one participant; `None` where nothing runs.
 #[derive(Clone, Debug, Default)]
 pub struct MediaStats {
     /// Our camera.
     pub video_send: Option<VideoSendStats>,
+    /// Our screen.
+    pub screen_send: Option<VideoSendStats>,
     /// Our microphone.
     pub audio_send: Option<AudioSendStats>,
     /// Their camera.
     pub video_receive: Option<VideoReceiveStats>,
+    /// Their screen.
+    pub screen_receive: Option<VideoReceiveStats>,
     /// Their microphone.
     pub audio_receive: Option<AudioReceiveStats>,
     /// Our speaker.
@@ -24,13 +28,19 @@ impl MediaStats {
     /// Completes the dictionaries of a connection.
     pub fn fill(&self, report: &mut Report) {
         if let Some(stats) = &self.video_send {
-            report.fill_video_send(stats);
+            report.fill_video_send(Pictures::Camera, stats);
+        }
+        if let Some(stats) = &self.screen_send {
+            report.fill_video_send(Pictures::Screen, stats);
         }
         if let Some(stats) = &self.audio_send {
             report.fill_audio_send(stats);
         }
         if let Some(stats) = &self.video_receive {
-            report.fill_video_receive(stats);
+            report.fill_video_receive(Pictures::Camera, stats);
+        }
+        if let Some(stats) = &self.screen_receive {
+            report.fill_video_receive(Pictures::Screen, stats);
         }
         if let Some(stats) = &self.audio_receive {
             report.fill_audio_receive(stats);

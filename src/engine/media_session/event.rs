@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use signaling_protocol::PeerId;
 
+use crate::media::encoded::TrackKind;
+use crate::media::source::screen::{ScreenEvent, Targets};
 use crate::media::{AudioSink, AudioSource, DeviceError, VideoSource};
 
 /// Which device.
@@ -30,10 +32,18 @@ pub enum MediaEvent {
     Speaker(Generation, Result<Box<dyn AudioSink>, DeviceError>),
     /// A device that ran is gone or broken.
     Ended(DeviceKind, DeviceError),
-    /// A decoder cannot go on without a key frame.
-    KeyframeNeeded(PeerId),
+    /// A screen was opened to be shown, or not; or the one that was shown is gone.
+    Screen(Generation, Result<Box<dyn VideoSource>, DeviceError>),
+    /// Something happened to the screen that is shown.
+    ScreenNews(Generation, ScreenEvent),
+    /// What could be shown of our screen.
+    Screens(Generation, Result<Targets, DeviceError>),
+    /// The decoder of a track cannot go on without a key frame.
+    KeyframeNeeded(PeerId, TrackKind),
     /// The first picture of a participant is in its slot.
     FirstFrame(Instant),
+    /// The first picture of a participant's screen is in its slot.
+    FirstScreen(Instant),
     /// The first sound of a participant goes to the speaker.
     FirstAudio(Instant),
 }

@@ -9,6 +9,8 @@ mod camera;
 mod counts;
 mod event;
 mod remote;
+mod screens;
+mod share;
 mod slot;
 mod sound;
 
@@ -22,15 +24,19 @@ use tokio::sync::mpsc;
 pub use counts::MediaStats;
 pub use event::{DeviceChange, DeviceKind, MediaEvent};
 use remote::Remote;
+use screens::Looking;
+use share::Share;
 use slot::{Slot, shown};
 
 use super::command::{DeviceChoice, Switch};
 use super::frames::{FrameKey, FrameLookup, FrameSlots};
 use super::parts::EngineParts;
 use super::view::{CallView, DeviceState, LocalView};
+use crate::call::adapt::{AudioTarget, Targets};
 use crate::config::Settings;
 use crate::media::capture::Capture;
 use crate::media::devices::Devices;
+use crate::media::encoded::TrackKind;
 use crate::media::frame::VideoFrame;
 use crate::media::latest::Latest;
 use crate::media::playout::Playout;
@@ -38,10 +44,9 @@ use crate::media::process::ProcessingConfig;
 use crate::media::receive::video::VideoReceive;
 use crate::media::send_audio::AudioSend;
 use crate::media::send_video::VideoSend;
-use crate::media::{DeviceError, EncoderTarget, FrameSink};
+use crate::media::{DeviceError, FrameSink};
 use crate::record;
 use crate::rtc::MediaSender;
-use crate::units::Bitrate;
 
 /// Why devices are open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +81,8 @@ pub struct MediaSession {
     speaker: Slot,
     playout: Option<Playout>,
     remotes: HashMap<PeerId, Remote>,
+    share: Share,
+    looking: Looking,
     processing: ProcessingConfig,
 }
 
@@ -100,6 +107,8 @@ impl MediaSession {
             audio_send: None,
             playout: None,
             remotes: HashMap::new(),
+            share: Share::default(),
+            looking: Looking::default(),
             parts,
         }
     }
@@ -112,7 +121,11 @@ impl MediaSession {
                 false
             }
         };
-        MediaState { microphone: runs(&self.microphone), camera: runs(&self.camera) }
+        MediaState {
+            microphone: runs(&self.microphone),
+            camera: runs(&self.camera),
+            screen: self.share.is_wanted(),
+        }
     }
 
     /// Opens or closes the devices for the start screen.
@@ -152,6 +165,7 @@ impl MediaSession {
         self.connected = false;
         self.room_for_picture = true;
         self.gate_picture();
+        self.stop_share();
         let peers: Vec<PeerId> = self.remotes.keys().cloned().collect();
         for peer in peers {
             self.remove_peer(&peer);
@@ -182,7 +196,13 @@ impl MediaSession {
             MediaEvent::Microphone(generation, result) => self.on_microphone(generation, result),
             MediaEvent::Speaker(generation, result) => self.on_speaker(generation, result),
             MediaEvent::Ended(kind, error) => self.on_ended(kind, &error),
-            MediaEvent::KeyframeNeeded(_) | MediaEvent::FirstFrame(..) | MediaEvent::FirstAudio(..) => None,
+            MediaEvent::Screen(..)
+            | MediaEvent::ScreenNews(..)
+            | MediaEvent::Screens(..)
+            | MediaEvent::FirstScreen(..)
+            | MediaEvent::KeyframeNeeded(..)
+            | MediaEvent::FirstFrame(..)
+            | MediaEvent::FirstAudio(..) => None,
         }
     }
 
@@ -260,8 +280,10 @@ impl MediaSession {
         self.parts.settings = settings.clone();
     }
 
-    /// New targets for both encoders; `None`: no picture is sent.
-    pub fn encode(&mut self, video: Option<EncoderTarget>, audio: Bitrate, loss: f32) {
+    /// New targets for the encoders; without one no picture is sent.
+    pub fn encode(&mut self, targets: &Targets) {
+        let Targets { audio: AudioTarget { bitrate: audio, loss }, video, screen } = *targets;
+        self.encode_screen(screen);
         if let (Some(send), Some(target)) = (&self.video_send, video) {
             send.set_target(target);
         }
@@ -274,9 +296,15 @@ impl MediaSession {
     }
 
     /// A participant cannot decode without a key frame.
-    pub fn send_keyframe(&self) {
-        if let Some(send) = &self.video_send {
-            send.request_keyframe();
+    pub fn send_keyframe(&self, kind: TrackKind) {
+        match kind {
+            TrackKind::Audio => {}
+            TrackKind::Screen => self.send_screen_keyframe(),
+            TrackKind::Video => {
+                if let Some(send) = &self.video_send {
+                    send.request_keyframe();
+                }
+            }
         }
     }
 
@@ -304,11 +332,14 @@ impl MediaSession {
             level: audio.map_or(0, |audio| meter(audio.level())),
             speaking: audio.is_some_and(AudioSend::speaking),
             muted_but_speaking: audio.is_some_and(AudioSend::muted_but_speaking),
+            share: self.share.view(),
         };
+        view.screens = self.looking.view();
         for peer in &mut view.peers {
             let track = self.playout.as_ref().and_then(|playout| playout.track(peer.peer.as_str()));
             peer.speaking = track.is_some_and(|track| track.speaking());
             peer.has_picture = self.frames.frame(&FrameKey::Remote(peer.peer.clone())).is_some();
+            peer.screen = self.remote_screen(peer);
         }
     }
 
@@ -328,6 +359,8 @@ impl MediaSession {
         let remote = self.remotes.get(peer);
         MediaStats {
             video_send: self.video_send.as_ref().map(VideoSend::stats),
+            screen_send: self.share.stats(),
+            screen_receive: remote.and_then(|remote| remote.screen.as_ref()).map(VideoReceive::stats),
             audio_send: self.audio_send.as_ref().map(AudioSend::stats),
             video_receive: remote.and_then(|remote| remote.video.as_ref()).map(VideoReceive::stats),
             audio_receive: self

@@ -442,6 +442,11 @@ impl Decoder {
         Ok(Self { codec, ctx, in_step: false })
     }
 
+    /// What it decodes.
+    pub fn codec(&self) -> VideoCodec {
+        self.codec
+    }
+
     /// Decodes one frame. `Ok(None)`: decoded, but not to be shown. After an error only a key frame
     /// is taken.
     pub fn decode(&mut self, frame: &[u8], pool: &FramePool) -> Result<Option<DecodedPicture>, VpxError> {

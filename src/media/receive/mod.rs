@@ -5,4 +5,5 @@ pub mod frame_gaps;
 pub mod sync;
 pub mod video;
 pub mod video_assembler;
-pub mod video_descriptor;
+pub mod vp8_descriptor;
+pub mod vp9_descriptor;

@@ -1,4 +1,4 @@
-//! One participant's camera: packets in, pictures out, on a thread of its own.
+//! One participant's camera or screen: packets in, pictures out, on a thread of its own.
 //!
 //! A frame is decoded the moment its last packet is there and handed on at once, unless lip sync
 //! asks for a delay. It does not know who shows the pictures, nor how a key frame is asked for.
@@ -16,7 +16,7 @@ use super::frame_gaps::FrameGaps;
 use super::video_assembler::{AssembledFrame, FrameAssembler};
 use crate::clock;
 use crate::media::RemotePacket;
-use crate::media::codec::vpx::Decoder;
+use crate::media::codec::vpx::{DecodedPicture, Decoder, VpxError};
 use crate::media::encoded::VideoCodec;
 use crate::media::frame::{FramePool, VideoFrame};
 use crate::media::rate::FrameRate;
@@ -250,7 +250,7 @@ impl DecodeLoop {
     fn decode_next(&mut self) {
         let Some(Held { frame, .. }) = self.held.pop_front() else { return };
         let started = clock::now();
-        let decoded = self.decoder.decode(&frame.data, &self.pool);
+        let decoded = self.decode(&frame);
         let ended = clock::now();
         let took = ended.saturating_duration_since(started);
         let mut counters = lock(&self.shared.counters);
@@ -277,11 +277,20 @@ impl DecodeLoop {
         stats.qp_sum += u64::from(picture.qp);
         stats.key_frames_decoded += u64::from(picture.keyframe);
         stats.resolution = Some(picture.planes.resolution());
+        stats.codec = Some(frame.codec);
         self.gaps.shown(ended, stats);
         counters.rate.count(ended);
         counters.shown = Some(ShownFrame { timestamp: frame.timestamp, at: ended });
         drop(counters);
         (self.hooks.on_frame)(VideoFrame::new(picture.planes, ended));
+    }
+
+    /// By a decoder of the frame's codec, which a sender may change with a key frame.
+    fn decode(&mut self, frame: &AssembledFrame) -> Result<Option<DecodedPicture>, VpxError> {
+        if self.decoder.codec() != frame.codec {
+            self.decoder = Decoder::new(frame.codec)?;
+        }
+        self.decoder.decode(&frame.data, &self.pool)
     }
 
     /// After a frame that could not be decoded, those that build on it are of no use.
@@ -300,7 +309,7 @@ mod tests {
     use super::*;
     use crate::media::codec::tuning::Tuning;
     use crate::media::codec::vpx::{Encoder, Force, Rate};
-    use crate::media::encoded::TrackKind;
+    use crate::media::encoded::{Codec, TrackKind};
     use crate::media::marker;
     use crate::media::source::pattern::paint;
     use crate::units::{Bitrate, Resolution};
@@ -352,6 +361,7 @@ mod tests {
             let pieces = data.chunks(size).enumerate();
             let packet = |(index, piece): (usize, &[u8])| RemotePacket {
                 kind: TrackKind::Video,
+                codec: Codec::Vp8,
                 sequence: self.sequence.wrapping_add(index as u16),
                 timestamp: u32::from(number) * 3_000,
                 marker: index + 1 == count,

@@ -1,11 +1,11 @@
-//! Packets of one video track, as the network gave them, to complete VP8 frames in order.
+//! Packets of one video track, as the network gave them, to complete frames in order.
 //!
 //! ```text
 //!  insert(packet) ─▶ by sequence number ─▶ next_frame(): the next in the chain, if complete
 //!                                     └─▶ a hole: wait for its repair, then skip to a key frame
 //! ```
 //!
-//! Every VP8 frame builds on the one before, so frames leave in unbroken order of sequence numbers,
+//! Every frame, of VP8 as of VP9, builds on the one before, so frames leave in unbroken order of sequence numbers,
 //! or the chain begins anew with a key frame. Lost packets are asked for again by somebody below;
 //! here they are only waited for. Pure: time comes in, nothing is sent.
 
@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
-use super::video_descriptor::Descriptor;
+use super::{vp8_descriptor, vp9_descriptor};
 use crate::media::RemotePacket;
 use crate::media::codec::frame_head::FrameHead;
-use crate::media::encoded::VideoCodec;
+use crate::media::encoded::{Codec, VideoCodec};
 use crate::media::stats::VideoReceiveStats;
 
 /// Packets kept while a hole is waited for: over a second of 4 Mbit/s. When full, the chain is
@@ -48,8 +48,10 @@ const RETRY_SLACK: Duration = Duration::from_millis(200);
 /// A complete frame.
 #[derive(Clone, Debug)]
 pub struct AssembledFrame {
-    /// One VP8 frame.
+    /// One frame.
     pub data: Bytes,
+    /// Of this codec.
+    pub codec: VideoCodec,
     /// RTP timestamp.
     pub timestamp: u32,
     /// Can be decoded without anything before it.
@@ -64,6 +66,7 @@ pub struct AssembledFrame {
 
 #[derive(Clone, Debug)]
 struct Packet {
+    codec: Codec,
     timestamp: u32,
     marker: bool,
     arrived_at: Instant,
@@ -76,6 +79,25 @@ struct Content {
     /// A key frame begins with this packet.
     key_start: bool,
     data: Bytes,
+}
+
+impl Content {
+    /// `None` if it is no payload of that codec.
+    fn parse(codec: Codec, payload: &Bytes) -> Option<Self> {
+        let (key_start, length) = match codec {
+            Codec::Vp8 => {
+                let (descriptor, length) = vp8_descriptor::Descriptor::parse(payload)?;
+                // The lowest bit of the first byte is 0 in a key frame (RFC 6386 section 9.1).
+                (descriptor.frame_start() && payload[length] & 1 == 0, length)
+            }
+            Codec::Vp9 => {
+                let (descriptor, length) = vp9_descriptor::Descriptor::parse(payload)?;
+                (descriptor.key_start(), length)
+            }
+            Codec::Opus => return None,
+        };
+        Some(Self { key_start, data: payload.slice(length..) })
+    }
 }
 
 /// Where the chain stands.
@@ -174,13 +196,11 @@ impl FrameAssembler {
         let content = if packet.payload.is_empty() {
             None
         } else {
-            let Some((descriptor, length)) = Descriptor::parse(&packet.payload) else {
+            let Some(content) = Content::parse(packet.codec, &packet.payload) else {
                 self.malformed += 1;
                 return;
             };
-            let data = packet.payload.slice(length..);
-            // The lowest bit of the first byte is 0 in a key frame (RFC 6386 section 9.1).
-            Some(Content { key_start: descriptor.frame_start() && data[0] & 1 == 0, data })
+            Some(content)
         };
         if self.packets.len() >= MOST_PACKETS {
             self.give_up(packet.arrived_at);
@@ -193,8 +213,8 @@ impl FrameAssembler {
         if sequence >= self.newest {
             (self.newest, self.newest_at) = (sequence, Some(packet.arrived_at));
         }
-        let (timestamp, marker, arrived_at) = (packet.timestamp, packet.marker, packet.arrived_at);
-        self.packets.insert(sequence, Packet { timestamp, marker, arrived_at, content });
+        let RemotePacket { codec, timestamp, marker, arrived_at, .. } = packet;
+        self.packets.insert(sequence, Packet { codec, timestamp, marker, arrived_at, content });
     }
 
     /// Forgets everything and expects sequence numbers around this one.
@@ -358,17 +378,20 @@ impl FrameAssembler {
         self.packets = later;
         self.released = last;
         self.chain = Chain::Next(last + 1);
-        let timestamp = frame.get(&start)?.timestamp;
+        let first = frame.get(&start)?;
+        let (codec, timestamp) = (first.codec, first.timestamp);
+        let key_start = first.content.as_ref().is_some_and(|content| content.key_start);
         let arrivals = || frame.values().map(|packet| packet.arrived_at);
         let (first_arrival, complete_at) = (arrivals().min()?, arrivals().max()?);
         let parts: Vec<Bytes> = frame.into_values().filter_map(|packet| Some(packet.content?.data)).collect();
         let packets = parts.len();
         let data = join(parts);
-        let keyframe = matches!(FrameHead::parse(VideoCodec::Vp8, &data), Ok(FrameHead::Key(_)));
+        let codec = VideoCodec::try_from(codec).ok()?;
+        let keyframe = key_start && matches!(FrameHead::parse(codec, &data), Ok(FrameHead::Key(_)));
         if keyframe {
             self.asked_at = None;
         }
-        Some(AssembledFrame { data, timestamp, keyframe, first_arrival, complete_at, packets })
+        Some(AssembledFrame { data, codec, timestamp, keyframe, first_arrival, complete_at, packets })
     }
 
     /// While a key frame is needed: forgets packets that cannot belong to one any more.

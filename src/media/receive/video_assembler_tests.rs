@@ -1,7 +1,7 @@
 //! What [`super`] must do, and what it must survive.
 
 use super::*;
-use crate::media::encoded::TrackKind;
+use crate::media::encoded::{Codec, TrackKind};
 use proptest::prelude::*;
 
 const MS: Duration = Duration::from_millis(1);
@@ -45,6 +45,7 @@ impl Rig {
         self.sequence = self.sequence.wrapping_add(1);
         RemotePacket {
             kind: TrackKind::Video,
+            codec: Codec::Vp8,
             sequence,
             timestamp: self.timestamp,
             marker,
@@ -322,6 +323,7 @@ fn any_packet(now: Instant) -> impl Strategy<Value = RemotePacket> {
     (any::<u16>(), 0u32..4, any::<bool>(), 0u32..2, payload).prop_map(
         move |(sequence, timestamp, marker, ssrc, payload)| RemotePacket {
             kind: TrackKind::Video,
+            codec: Codec::Vp8,
             sequence,
             timestamp,
             marker,

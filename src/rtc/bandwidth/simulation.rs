@@ -122,7 +122,7 @@ impl Simulation {
         while bytes > 0 {
             let size = bytes.min(1_200);
             bytes -= size;
-            self.pacer.enqueue(now, Priority::Video, size + 40, size + 40).unwrap();
+            self.pacer.enqueue(now, Priority::Camera, size + 40, size + 40).unwrap();
         }
     }
 

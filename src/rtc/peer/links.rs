@@ -69,6 +69,7 @@ impl Peer {
             ice_policy,
             addresses,
             video,
+            screen: self.has_screen(),
             ssrcs: self.ssrcs,
             sinks: self.sinks.clone(),
             data: self.data.clone(),
@@ -203,5 +204,6 @@ impl Peer {
         }
         self.tell_carrier().await;
         self.move_channels().await;
+        self.show_screen().await;
     }
 }

@@ -24,14 +24,15 @@ impl Peer {
     pub(super) async fn begin_media(&mut self, now: Instant) {
         self.outbound.open();
         self.next_report = Some(now + REPORT_INTERVAL / 4);
-        self.want_keyframe().await;
+        self.want_keyframe(TrackKind::Video).await;
+        self.want_keyframe(TrackKind::Screen).await;
     }
 
     /// Asks the other side for one. Also where the engine believes that nothing arrives: after an outage
     /// it is the last to know.
-    pub(super) async fn request_keyframe(&self) {
+    pub(super) async fn request_keyframe(&self, kind: TrackKind) {
         for link in self.links.iter().filter(|link| link.is_secured()) {
-            if let Err(error) = link.connection.request_keyframe().await {
+            if let Err(error) = link.connection.request_keyframe(kind).await {
                 tracing::debug!(%error, "no key frame was asked for");
             }
         }
@@ -40,13 +41,15 @@ impl Peer {
     /// The carrier works again as it was. Neither side has what was sent meanwhile, so nobody waits
     /// until it is asked for.
     pub(super) async fn on_heard_again(&mut self) {
-        self.outbound.skip_to_keyframe();
-        self.want_keyframe().await;
-        self.request_keyframe().await;
+        for kind in [TrackKind::Video, TrackKind::Screen] {
+            self.outbound.skip_to_keyframe(kind);
+            self.want_keyframe(kind).await;
+            self.request_keyframe(kind).await;
+        }
     }
 
-    pub(super) async fn want_keyframe(&self) {
-        self.outlet.tell_of(|peer| TransportEvent::KeyframeWanted { peer }).await;
+    pub(super) async fn want_keyframe(&self, kind: TrackKind) {
+        self.outlet.tell_of(|peer| TransportEvent::KeyframeWanted { peer, kind }).await;
     }
 
     pub(super) async fn on_target(&mut self, bitrate: Bitrate, loss: f32) {
@@ -63,30 +66,27 @@ impl Peer {
         if self.outlet.id.is_none() {
             return;
         }
-        let packets = match kind {
-            TrackKind::Audio => self.audio.take(),
-            TrackKind::Video => self.video.take(),
-            TrackKind::Screen => None,
-        };
-        if let Some(packets) = packets {
+        if let Some(packets) = self.sources.take(kind) {
             self.outlet.tell_of(|peer| TransportEvent::TrackAdded { peer, kind, packets }).await;
         }
     }
 
     pub(super) async fn on_frame(&mut self, frame: Arc<Packets>, frames: &FrameSource) {
-        if frames.take_keyframe_needed() {
-            self.outbound.skip_to_keyframe();
-            self.want_keyframe().await;
+        if frames.take_keyframe_needed(frame.kind) {
+            self.outbound.skip_to_keyframe(frame.kind);
+            self.want_keyframe(frame.kind).await;
         }
         if self.links.is_empty() || !self.outbound.admits(&frame) {
             return;
         }
         let now = clock::now();
-        let priority = match frame.kind {
-            TrackKind::Audio => Priority::Audio,
-            TrackKind::Video | TrackKind::Screen => Priority::Video,
+        let (priority, mut fits) = match frame.kind {
+            TrackKind::Audio => (Priority::Audio, true),
+            // While a screen is shown, pages of text are what waits; the camera goes before them.
+            TrackKind::Video => (Priority::Camera, self.shares || self.pacer.backlog() <= LONGEST_QUEUE),
+            // A page of text takes as long as it takes: the pacer keeps it under a second.
+            TrackKind::Screen => (Priority::Screen, true),
         };
-        let mut fits = frame.kind == TrackKind::Audio || self.pacer.backlog() <= LONGEST_QUEUE;
         for (index, payload) in frame.payloads.iter().enumerate() {
             fits = fits
                 && self
@@ -96,13 +96,13 @@ impl Peer {
         }
         if !fits && frame.kind != TrackKind::Audio {
             self.late += 1;
-            self.pacer.clear_video();
-            self.outbound.skip_to_keyframe();
+            self.pacer.clear(priority);
+            self.outbound.skip_to_keyframe(frame.kind);
             tracing::debug!(
                 late = self.late,
                 "the path is too slow; pictures are skipped to the next key frame"
             );
-            self.want_keyframe().await;
+            self.want_keyframe(frame.kind).await;
         }
         self.flush(now).await;
     }

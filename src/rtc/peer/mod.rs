@@ -17,6 +17,7 @@ mod channels;
 mod links;
 mod media;
 mod network;
+mod screen;
 mod signals;
 mod told;
 
@@ -33,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::accounting::SharedAccounts;
 use super::channel::{self, Channel, Mailbox};
-use super::engine::{Candidate, DataSink, Event, PacketSinks, Ssrcs};
+use super::engine::{Candidate, DataSink, Event, PacketSinks, PacketSources, Ssrcs};
 use super::handover::{Overlap, Purpose};
 use super::improvement::Improvement;
 use super::link::Link;
@@ -41,7 +42,7 @@ use super::mesh::Options;
 use super::network_monitor::News;
 use super::network_monitor::network::Network;
 use super::outlet::Outlet;
-use super::pacer::Pacer;
+use super::pacer::{Pacer, Priority};
 use super::packetizer::Packets;
 use super::recovery::Recovery;
 use super::sender::{FrameSource, Outbound};
@@ -50,7 +51,7 @@ use super::{
     TransportEvent,
 };
 use crate::clock;
-use crate::media::RemotePacket;
+use crate::media::encoded::TrackKind;
 use crate::units::Bitrate;
 use channels::Channels;
 use told::Told;
@@ -80,8 +81,10 @@ pub enum Command {
     Offer,
     /// From the participant.
     Signal(Signal),
-    /// Ask for a key frame.
-    Keyframe,
+    /// Ask for a key frame of the camera or the screen.
+    Keyframe(TrackKind),
+    /// Show our screen, or stop it.
+    Share(bool),
     /// Look for a new path.
     Restart,
     /// Other servers or credentials.
@@ -100,6 +103,8 @@ pub struct Parts {
     pub config: TransportConfig,
     /// What the mesh was made with.
     pub options: Arc<Options>,
+    /// Our screen is shown.
+    pub shares: bool,
     /// This computer's interfaces; `None`: nobody watches them.
     pub network: Option<Arc<Network>>,
     /// From the mesh.
@@ -134,13 +139,16 @@ struct Peer {
     newest: ConnectionNumber,
     /// The other side can have two connections.
     they_move: bool,
+    /// The other side knows what a screen is.
+    they_see_screens: bool,
+    /// Our screen is to be shown.
+    shares: bool,
     /// Candidates of an offer that has not come yet.
     held: Vec<(ConnectionNumber, Candidate)>,
     sinks: PacketSinks,
     data: DataSink,
     channels: Channels,
-    audio: Option<mpsc::Receiver<RemotePacket>>,
-    video: Option<mpsc::Receiver<RemotePacket>>,
+    sources: PacketSources,
     accounts: SharedAccounts,
     ssrcs: Ssrcs,
     /// Whether we made the first offer; that side looks for a new path first.
@@ -159,9 +167,20 @@ struct Peer {
 
 /// Runs one participant's connections until it is stopped.
 pub async fn run(parts: Parts) {
-    let Parts { id, config, options, network, mut commands, mut frames, mailbox, mut posts, events, stop } =
-        parts;
-    let (sinks, audio, video) = PacketSinks::channels();
+    let Parts {
+        id,
+        config,
+        options,
+        shares,
+        network,
+        mut commands,
+        mut frames,
+        mailbox,
+        mut posts,
+        events,
+        stop,
+    } = parts;
+    let (sinks, sources) = PacketSinks::channels();
     let (data, mut arrivals) = mpsc::channel(channel::ARRIVALS);
     let random = || getrandom::u32().unwrap_or(0x5c17) as u16 & 0x7fff;
     let mut peer = Peer {
@@ -175,12 +194,13 @@ pub async fn run(parts: Parts) {
         carrier: ConnectionNumber::FIRST,
         newest: ConnectionNumber::FIRST,
         they_move: false,
+        they_see_screens: false,
+        shares,
         held: Vec::new(),
         sinks,
         data,
         channels: Channels::new(mailbox),
-        audio: Some(audio),
-        video: Some(video),
+        sources,
         accounts: SharedAccounts::default(),
         ssrcs: Ssrcs::random(),
         offerer: false,
@@ -188,7 +208,7 @@ pub async fn run(parts: Parts) {
         recovery: Recovery::default(),
         improvement: Improvement::default(),
         overlap: Overlap::default(),
-        outbound: Outbound::new(random(), random()),
+        outbound: Outbound::new([random(), random(), random()]),
         pacer: Pacer::new(FIRST_PACE),
         late: 0,
         next_report: None,
@@ -283,8 +303,17 @@ impl Peer {
                 self.offerer = true;
                 self.begin_anew().await;
             }
-            Command::Signal(signal) => self.on_signal(signal).await,
-            Command::Keyframe => self.request_keyframe().await,
+            Command::Signal(signal) => {
+                self.on_signal(signal).await;
+                self.show_screen().await;
+            }
+            Command::Share(shared) => {
+                self.shares = shared;
+                self.outbound.skip_to_keyframe(TrackKind::Screen);
+                self.pacer.clear(Priority::Screen);
+                self.show_screen().await;
+            }
+            Command::Keyframe(kind) => self.request_keyframe(kind).await,
             Command::Restart => {
                 let now = clock::now();
                 self.recovery.asked(now);
@@ -353,7 +382,7 @@ impl Peer {
             Event::SenderReport(report) => {
                 self.outlet.tell_of(|peer| TransportEvent::SenderReport { peer, report }).await;
             }
-            Event::KeyframeWanted => self.want_keyframe().await,
+            Event::KeyframeWanted(kind) => self.want_keyframe(kind).await,
             Event::HeardAgain if carrier => self.on_heard_again().await,
             Event::RelayLost(address) if carrier => self.on_relay_lost(address, now).await,
             Event::Ended => self.on_ended(number).await,

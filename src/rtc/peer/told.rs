@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Peer;
 use crate::rtc::link::Link;
 use crate::rtc::network_monitor::network::Interface;
-use crate::rtc::{DtlsState, IceState, PeerPhase, SelectedPair, TransportEvent, Trouble, stats};
+use crate::rtc::{DtlsState, IceState, PeerPhase, ScreenReach, SelectedPair, TransportEvent, Trouble, stats};
 
 /// What has been told.
 #[derive(Default)]
@@ -14,6 +14,7 @@ pub(super) struct Told {
     pub dtls: DtlsState,
     pub pair: Option<SelectedPair>,
     pub phase: Option<(PeerPhase, Option<Trouble>)>,
+    pub screen: ScreenReach,
 }
 
 impl Peer {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Entry, InboundRtp, Kind, MediaPlayout, MediaSource, OutboundRtp, Report};
+use super::{Entry, InboundRtp, Kind, MediaPlayout, MediaSource, OutboundRtp, Report, SCREENSHARE};
 use crate::media::stats::{
     AudioPlayoutStats, AudioReceiveStats, AudioSendStats, VideoReceiveStats, VideoSendStats,
 };
@@ -13,14 +13,37 @@ const VP8: &str = "libvpx";
 /// The same for Opus.
 const OPUS: &str = "libopus";
 
+/// What a stream of pictures shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pictures {
+    /// A person.
+    Camera,
+    /// A screen.
+    Screen,
+}
+
+impl Pictures {
+    /// W3C `contentType`, which cameras do not have.
+    fn content_type(self) -> Option<&'static str> {
+        match self {
+            Pictures::Camera => None,
+            Pictures::Screen => Some(SCREENSHARE),
+        }
+    }
+}
+
 impl Report {
-    /// Our camera: `media-source` and its `outbound-rtp`.
-    pub fn fill_video_send(&mut self, stats: &VideoSendStats) {
+    /// Our camera or our screen: `media-source` and its `outbound-rtp`.
+    pub fn fill_video_send(&mut self, pictures: Pictures, stats: &VideoSendStats) {
+        let (id, track) = match pictures {
+            Pictures::Camera => ("SV", "video"),
+            Pictures::Screen => ("SS", "screen"),
+        };
         let source = MediaSource {
-            id: "SV".to_owned(),
+            id: id.to_owned(),
             timestamp: self.timestamp,
             kind: Kind::Video,
-            track_identifier: Some("video".to_owned()),
+            track_identifier: Some(track.to_owned()),
             width: stats.source_resolution.map(|size| size.width),
             height: stats.source_resolution.map(|size| size.height),
             frames: Some(stats.source_frames),
@@ -28,7 +51,8 @@ impl Report {
             ..Default::default()
         };
         let durations = stats.quality_limitation_durations;
-        for stream in self.sent(Kind::Video) {
+        let content = pictures.content_type();
+        for stream in self.sent(Kind::Video).filter(|stream| stream.content_type.as_deref() == content) {
             stream.media_source_id = Some(source.id.clone());
             stream.active = Some(stats.active);
             stream.encoder_implementation = Some(VP8.to_owned());
@@ -80,9 +104,10 @@ impl Report {
         self.entries.push(Entry::MediaSource(source));
     }
 
-    /// The participant's camera: `inbound-rtp`.
-    pub fn fill_video_receive(&mut self, stats: &VideoReceiveStats) {
-        for stream in self.received(Kind::Video) {
+    /// The participant's camera or screen: `inbound-rtp`.
+    pub fn fill_video_receive(&mut self, pictures: Pictures, stats: &VideoReceiveStats) {
+        let content = pictures.content_type();
+        for stream in self.received(Kind::Video).filter(|stream| stream.content_type.as_deref() == content) {
             stream.decoder_implementation = Some(VP8.to_owned());
             stream.power_efficient_decoder = Some(false);
             stream.frames_received = Some(stats.frames_received);
@@ -178,12 +203,15 @@ mod tests {
     fn encoder_decoder_and_devices_find_their_streams() {
         let now = crate::clock::now();
         let mut report = connection(now, &mut Accounts::default(), 5);
-        report.fill_video_send(&VideoSendStats {
-            resolution: Some(Resolution::HD),
-            target_bitrate: Bitrate::from_kbps(900),
-            total_encode_time: Duration::from_millis(1_500),
-            ..Default::default()
-        });
+        report.fill_video_send(
+            Pictures::Camera,
+            &VideoSendStats {
+                resolution: Some(Resolution::HD),
+                target_bitrate: Bitrate::from_kbps(900),
+                total_encode_time: Duration::from_millis(1_500),
+                ..Default::default()
+            },
+        );
         report.fill_audio_send(&AudioSendStats { audio_level: 0.5, ..Default::default() });
         report.fill_audio_receive(&AudioReceiveStats { concealed_samples: 9, ..Default::default() });
         report.fill_playout(&AudioPlayoutStats {

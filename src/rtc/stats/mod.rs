@@ -25,6 +25,7 @@ pub use dictionaries::{
     Candidate, CandidatePair, Certificate, Codec, DataChannel, InboundRtp, Kind, MediaPlayout, MediaSource,
     OutboundRtp, PairState, PeerConnection, RemoteInboundRtp, RemoteOutboundRtp, Transport,
 };
+pub use media::Pictures;
 pub use own::{
     FailedStep, IceServer, InterfaceKind, Mark, NetworkInterface, ServerFailure, ServerTransport, Signaling,
     SignalingState, Step, StunErrors, Timeline,
@@ -218,6 +219,7 @@ impl Report {
             self.entries.push(Entry::OutboundRtp(stream));
         }
         let Some(stream) = self.outbound_mut().find(|stream| stream.ssrc == ssrc) else { return };
+        stream.content_type = content_type(sent.kind);
         stream.packets_sent = Some(sent.packets);
         stream.bytes_sent = Some(sent.payload_bytes);
         stream.header_bytes_sent = Some(sent.header_bytes);
@@ -258,6 +260,7 @@ impl Report {
         }
         let Some(stream) = self.inbound_mut().find(|stream| stream.ssrc == ssrc) else { return };
         let reception = &received.reception;
+        stream.content_type = content_type(received.kind);
         stream.packets_received = Some(reception.packets());
         stream.packets_lost = Some(reception.lost());
         stream.jitter = Some(reception.jitter());
@@ -287,6 +290,16 @@ impl Report {
             reports_sent: remote.reports,
         };
         self.entries.push(Entry::RemoteOutboundRtp(entry));
+    }
+}
+
+/// W3C `contentType` of what shows a screen.
+const SCREENSHARE: &str = "screenshare";
+
+fn content_type(kind: TrackKind) -> Option<String> {
+    match kind {
+        TrackKind::Audio | TrackKind::Video => None,
+        TrackKind::Screen => Some(SCREENSHARE.to_owned()),
     }
 }
 

@@ -6,6 +6,7 @@ mod counted;
 mod measured;
 mod moves;
 mod relays;
+mod screens;
 mod wire;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -40,6 +41,8 @@ struct Side {
     pair: Option<SelectedPair>,
     ice: IceState,
     problems: Vec<String>,
+    /// Who sees our screen.
+    reach: ScreenReach,
     /// What our descriptions said of the DTLS roles.
     roles: Vec<(DescriptionKind, Option<sdp::Setup>)>,
     target: Option<Bitrate>,
@@ -74,6 +77,7 @@ impl Side {
             pair: None,
             ice: IceState::New,
             problems: Vec::new(),
+            reach: ScreenReach::NotShared,
             roles: Vec::new(),
             target: None,
             loss: 0.0,
@@ -98,7 +102,10 @@ impl Side {
                 self.log.push(format!("track {kind:?}"));
                 self.tracks.push((kind, packets));
             }
-            TransportEvent::KeyframeWanted { .. } => self.keyframes_wanted += 1,
+            TransportEvent::KeyframeWanted { kind, .. } => {
+                self.keyframes_wanted += usize::from(kind == TrackKind::Video);
+            }
+            TransportEvent::Screen { reach, .. } => self.reach = reach,
             TransportEvent::SenderReport { report, .. } => self.reports.push(report),
             TransportEvent::Phase { phase, trouble, .. } => {
                 self.trouble = trouble;
@@ -163,8 +170,8 @@ impl Call {
         if self.earlier_version {
             for signal in self.to_a.iter_mut().chain(&mut self.to_b) {
                 assert_eq!(signal.connection(), ConnectionNumber::FIRST);
-                if let Signal::Description { moves, .. } = signal {
-                    *moves = false;
+                if let Signal::Description { moves, screens, .. } = signal {
+                    (*moves, *screens) = (false, false);
                 }
             }
         }
@@ -257,7 +264,8 @@ fn sound(n: u64) -> EncodedFrame {
 
 fn description(kind: DescriptionKind, sdp: &str) -> Signal {
     let connection = ConnectionNumber::FIRST;
-    Signal::Description { kind, sdp: sdp.to_owned(), proof: None, moves: true, replaces: false, connection }
+    let (sdp, proof) = (sdp.to_owned(), None);
+    Signal::Description { kind, sdp, proof, moves: true, screens: true, replaces: false, connection }
 }
 
 async fn next(packets: &mut mpsc::Receiver<RemotePacket>) -> RemotePacket {
@@ -348,7 +356,8 @@ async fn candidates_that_come_before_their_description_are_used() {
     })
     .await;
     // As if the offer had been made without candidates and overtaken by them.
-    let Signal::Description { sdp, kind, proof, moves, replaces, connection } = call.to_b.remove(0) else {
+    let Signal::Description { sdp, kind, proof, moves, screens, replaces, connection } = call.to_b.remove(0)
+    else {
         panic!("not an offer")
     };
     let ufrag = sdp::ufrag(&sdp).map(str::to_owned);
@@ -364,9 +373,10 @@ async fn candidates_that_come_before_their_description_are_used() {
         call.b.mesh.handle_signal(&call.a.id, signal);
     }
     let sdp = rest.join("\r\n") + "\r\n";
-    call.b
-        .mesh
-        .handle_signal(&call.a.id, Signal::Description { kind, sdp, proof, moves, replaces, connection });
+    call.b.mesh.handle_signal(
+        &call.a.id,
+        Signal::Description { kind, sdp, proof, moves, screens, replaces, connection },
+    );
     call.hold = false;
     call.deliver();
     call.connected().await;
@@ -403,7 +413,7 @@ async fn a_key_frame_that_is_asked_for_is_asked_of_the_sender() {
     call.a.mesh.media().send(picture(0, true, 100));
     call.until("the picture", |call| !call.b.tracks.is_empty()).await;
     let before = call.a.keyframes_wanted;
-    call.b.mesh.request_keyframe(&call.a.id);
+    call.b.mesh.request_keyframe(&call.a.id, TrackKind::Video);
     call.until("the request", |call| call.a.keyframes_wanted > before).await;
     call.close().await;
 }

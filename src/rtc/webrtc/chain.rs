@@ -30,7 +30,7 @@ use ::rtc::shared::error::Error;
 use ::rtc::shared::marshal::MarshalSize;
 
 use super::codecs;
-use crate::media::encoded::TrackKind;
+use crate::media::encoded::{Codec, TrackKind};
 use crate::media::{RemotePacket, SenderReport};
 use crate::rtc::engine::{
     Direction, Estimator, Event, EventSender, PacketFate, PacketSinks, RtpFacts, WireTap,
@@ -65,11 +65,27 @@ const TAP: usize = 500;
 /// Next to the tracks.
 const DELIVERY: usize = 20_000;
 
-/// Facts that the chain learns and the connection needs.
+/// What the chain learns and the connection needs, and the other way round.
 #[derive(Debug, Default)]
 pub struct Learned {
-    /// SSRC of the other side's video, 0 while unknown.
+    /// SSRC of the other side's camera, 0 while unknown.
     pub remote_video: AtomicU32,
+    /// SSRC of the other side's screen, by its last description; 0 while there is none.
+    pub remote_screen: AtomicU32,
+    /// SSRC of our screen; known from the beginning.
+    pub own_screen: u32,
+}
+
+impl Learned {
+    /// Which track a stream is: descriptions name screens, the rest follows from the codec.
+    fn track(&self, ssrc: u32, codec: Codec) -> TrackKind {
+        let screen = ssrc == self.own_screen || ssrc == self.remote_screen.load(Ordering::Relaxed);
+        match codec {
+            Codec::Opus => TrackKind::Audio,
+            Codec::Vp8 | Codec::Vp9 if screen => TrackKind::Screen,
+            Codec::Vp8 | Codec::Vp9 => TrackKind::Video,
+        }
+    }
 }
 
 /// What the chain of one connection works with.
@@ -93,6 +109,7 @@ pub fn registry(parts: Parts) -> Registry {
         tap: parts.tap,
         estimator: estimator.clone(),
         events: parts.events.clone(),
+        learned: parts.learned.clone(),
         kinds: HashMap::new(),
         nacks: NackPacing::default(),
         queue: Queues::default(),
@@ -101,7 +118,7 @@ pub fn registry(parts: Parts) -> Registry {
         sinks: parts.sinks,
         events: parts.events.clone(),
         learned: parts.learned,
-        kinds: HashMap::new(),
+        streams: HashMap::new(),
         started: [false; 3],
         queue: Queues::default(),
     };
@@ -207,6 +224,7 @@ struct Tap {
     tap: Box<dyn WireTap>,
     estimator: SharedEstimator,
     events: EventSender,
+    learned: Arc<Learned>,
     kinds: HashMap<u32, TrackKind>,
     nacks: NackPacing,
     queue: Queues,
@@ -261,10 +279,19 @@ impl Tap {
     fn read_feedback(&self, packets: &[Box<dyn rtcp::Packet>]) {
         use rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
         use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
-        let mut keyframe = false;
+        let (mut camera, mut screen) = (false, false);
+        let mut wanted = |ssrc: u32| match ssrc == self.learned.own_screen {
+            true => screen = true,
+            false => camera = true,
+        };
         for packet in packets {
             let packet = packet.as_any();
-            keyframe |= packet.is::<PictureLossIndication>() || packet.is::<FullIntraRequest>();
+            if let Some(request) = packet.downcast_ref::<PictureLossIndication>() {
+                wanted(request.media_ssrc);
+            }
+            if let Some(request) = packet.downcast_ref::<FullIntraRequest>() {
+                request.fir.iter().for_each(|entry| wanted(entry.ssrc));
+            }
             if let Some(report) = packet.downcast_ref::<rtcp::sender_report::SenderReport>()
                 && let Some(kind) = self.kinds.get(&report.ssrc).copied()
             {
@@ -273,8 +300,10 @@ impl Tap {
                 self.events.send(Event::SenderReport(report));
             }
         }
-        if keyframe {
-            self.events.send(Event::KeyframeWanted);
+        for (kind, wanted) in [(TrackKind::Video, camera), (TrackKind::Screen, screen)] {
+            if wanted {
+                self.events.send(Event::KeyframeWanted(kind));
+            }
         }
     }
 }
@@ -336,8 +365,8 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Tap {
 
 impl Interceptor for Tap {
     fn bind_local_stream(&mut self, info: &StreamInfo) {
-        if let Some(kind) = codecs::kind_of(&info.mime_type) {
-            self.kinds.insert(info.ssrc, kind);
+        if let Some(codec) = codecs::of(&info.mime_type) {
+            self.kinds.insert(info.ssrc, self.learned.track(info.ssrc, codec));
         }
     }
 
@@ -359,7 +388,7 @@ struct Delivery {
     sinks: PacketSinks,
     events: EventSender,
     learned: Arc<Learned>,
-    kinds: HashMap<u32, TrackKind>,
+    streams: HashMap<u32, (TrackKind, Codec)>,
     started: [bool; 3],
     queue: Queues,
 }
@@ -377,7 +406,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Delivery {
             return Ok(());
         };
         let header = rtp.header;
-        let Some(kind) = self.kinds.get(&header.ssrc).copied() else { return Ok(()) };
+        let Some((kind, codec)) = self.streams.get(&header.ssrc).copied() else { return Ok(()) };
         let started = match kind {
             TrackKind::Audio => &mut self.started[0],
             TrackKind::Video => &mut self.started[1],
@@ -388,6 +417,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Delivery {
         }
         self.sinks.put(RemotePacket {
             kind,
+            codec,
             sequence: header.sequence_number,
             timestamp: header.timestamp,
             marker: header.marker,
@@ -418,15 +448,16 @@ impl Interceptor for Delivery {
     fn unbind_local_stream(&mut self, _: &StreamInfo) {}
 
     fn bind_remote_stream(&mut self, info: &StreamInfo) {
-        let Some(kind) = codecs::kind_of(&info.mime_type) else { return };
-        self.kinds.insert(info.ssrc, kind);
+        let Some(codec) = codecs::of(&info.mime_type) else { return };
+        let kind = self.learned.track(info.ssrc, codec);
+        self.streams.insert(info.ssrc, (kind, codec));
         if kind == TrackKind::Video {
             self.learned.remote_video.store(info.ssrc, Ordering::Relaxed);
         }
     }
 
     fn unbind_remote_stream(&mut self, info: &StreamInfo) {
-        self.kinds.remove(&info.ssrc);
+        self.streams.remove(&info.ssrc);
     }
 }
 

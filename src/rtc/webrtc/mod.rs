@@ -12,6 +12,7 @@ mod runtime;
 mod servers;
 mod statistics;
 mod talk;
+mod tracks;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,12 +20,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ::rtc::ice::mdns::MulticastDnsMode;
-use ::rtc::media_stream::MediaStreamTrack;
 use ::rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
-use ::rtc::rtp_transceiver::rtp_sender::{RTCRtpCodingParameters, RTCRtpEncodingParameters};
 use ::webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit};
 use ::webrtc::media_stream::track_local::TrackLocal;
-use ::webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use ::webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, RTCConfiguration, RTCConfigurationBuilder, RTCIceCandidateInit,
     RTCIceTransportPolicy, RTCSessionDescription, SettingEngine, SettingEngineBuilder, SrtpProtectionProfile,
@@ -40,7 +38,7 @@ use tokio::task::JoinSet;
 use super::channel::Channel;
 use super::engine::{
     Candidate, Connection, DataSink, Engine, EngineError, Event, EventSender, Heard, OutgoingPacket,
-    OutgoingReport, Setup,
+    OutgoingReport, ScreenTrack, Setup,
 };
 use super::stun::SharedAccounts;
 use super::{CandidateType, IcePolicy, SelectedPair, sdp, stats};
@@ -52,6 +50,7 @@ use chain::Learned;
 use handler::{Handler, LocalFacts};
 use runtime::{ConnectionRuntime, Path};
 use servers::Servers;
+use tracks::{LocalTrack, Settled};
 
 /// The crate checks all pairs and nominates at this pace only; at 5 ms a connection costs its six
 /// round trips and under 30 ms of waiting. `runtime::Checks` keeps later checks at 50 ms.
@@ -119,53 +118,6 @@ async fn failed<T, E: std::fmt::Display>(
     guarded(call).await.map_err(|reason| EngineError::Failed { what, reason })
 }
 
-struct LocalTrack {
-    ssrc: u32,
-    track: Arc<TrackLocalStaticRTP>,
-}
-
-impl LocalTrack {
-    fn new(kind: TrackKind, ssrc: u32) -> Self {
-        let name = match kind {
-            TrackKind::Audio => "audio",
-            TrackKind::Video => "video",
-            TrackKind::Screen => "screen",
-        };
-        let encoding = RTCRtpEncodingParameters {
-            rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() },
-            codec: codecs::codec(kind),
-            ..Default::default()
-        };
-        let track = MediaStreamTrack::new(
-            "sightline".to_owned(),
-            name.to_owned(),
-            name.to_owned(),
-            codecs::crate_kind(kind),
-            vec![encoding],
-        );
-        Self { ssrc, track: Arc::new(TrackLocalStaticRTP::new(track)) }
-    }
-}
-
-/// What descriptions have settled.
-#[derive(Clone, Copy, Debug)]
-struct Settled {
-    /// Our part in DTLS, once an answer has said so; it holds for the connection's life.
-    role: Option<sdp::Setup>,
-    audio: u8,
-    video: u8,
-}
-
-impl Settled {
-    fn learn_payload_types(&mut self, description: &str) {
-        for (kind, slot) in [(TrackKind::Audio, &mut self.audio), (TrackKind::Video, &mut self.video)] {
-            if let Some(payload_type) = sdp::payload_type(description, codecs::name(kind)) {
-                *slot = payload_type;
-            }
-        }
-    }
-}
-
 struct CrateConnection {
     pc: Arc<dyn PeerConnection>,
     /// Of the audio track; the way to the transport that all tracks share.
@@ -175,6 +127,9 @@ struct CrateConnection {
     channels: Vec<(Channel, Arc<dyn DataChannel>)>,
     /// One for each channel; they end with the connection.
     _readers: JoinSet<()>,
+    screen: LocalTrack,
+    /// While the screen is in the connection.
+    screen_sender: tokio::sync::Mutex<Option<Arc<dyn RtpSender>>>,
     servers: Arc<Servers>,
     learned: Arc<Learned>,
     local: Arc<LocalFacts>,
@@ -189,10 +144,12 @@ impl CrateConnection {
     async fn open(setup: Setup, events: EventSender, dialer: Dialer) -> Result<Self, String> {
         let text = |error: ::webrtc::error::Error| error.to_string();
         let (path, closing) = (Arc::new(Path::default()), Arc::new(AtomicBool::new(false)));
-        let (learned, local) = (Arc::new(Learned::default()), Arc::new(LocalFacts::default()));
+        let learned = Arc::new(Learned { own_screen: setup.ssrcs.screen, ..Learned::default() });
+        let local = Arc::new(LocalFacts::default());
         let accounts = SharedAccounts::default();
         let audio = LocalTrack::new(TrackKind::Audio, setup.ssrcs.audio);
         let video = setup.video.then(|| LocalTrack::new(TrackKind::Video, setup.ssrcs.video));
+        let screen = LocalTrack::new(TrackKind::Screen, setup.ssrcs.screen);
         let servers = Servers::new(dialer, events.clone(), accounts.clone());
         let configuration = configuration(&setup.ice_servers, setup.ice_policy, &servers);
         let parts = chain::Parts {
@@ -226,23 +183,70 @@ impl CrateConnection {
             channels.push((channel, opened.clone()));
             readers.spawn(read(channel, opened, setup.data.clone(), events.clone()));
         }
-        let settled = Mutex::new(Settled { role: None, audio: codecs::OPUS, video: codecs::VP8 });
         let _readers = readers;
-        Ok(Self {
+        let connection = Self {
             pc,
             sender,
             audio,
             video,
             channels,
             _readers,
+            screen,
+            screen_sender: tokio::sync::Mutex::default(),
             servers,
             learned,
             local,
             path,
             closing,
-            settled,
+            settled: Mutex::default(),
             accounts,
-        })
+        };
+        if setup.screen {
+            connection.add_screen().await.map_err(text)?;
+        }
+        Ok(connection)
+    }
+
+    async fn add_screen(&self) -> Result<(), ::webrtc::error::Error> {
+        let mut sender = self.screen_sender.lock().await;
+        if sender.is_none() {
+            *sender = Some(tracks::add_screen(&*self.pc, &self.screen, self.video.is_some()).await?);
+            let mut settled = self.settled();
+            (settled.screen_track, settled.stale) = (ScreenTrack::Offered, true);
+        }
+        Ok(())
+    }
+
+    async fn remove_screen(&self) -> Result<(), ::webrtc::error::Error> {
+        if let Some(sender) = self.screen_sender.lock().await.take() {
+            {
+                let mut settled = self.settled();
+                (settled.screen_track, settled.stale) = (ScreenTrack::Absent, true);
+                settled.screen.clear();
+            }
+            self.pc.remove_track(&sender).await?;
+        }
+        Ok(())
+    }
+
+    /// What the crate is to read of a description of theirs.
+    fn readable(&self, theirs: &str) -> String {
+        if let Some(ssrc) = sdp::screen(theirs).and_then(|section| section.ssrc()) {
+            self.learned.remote_screen.store(ssrc, Ordering::Relaxed);
+        }
+        match self.settled().described {
+            true => theirs.to_owned(),
+            false => sdp::with_codec(theirs, codecs::VP9, &codecs::VP9_LINES),
+        }
+    }
+
+    /// Their description is applied, and for the first time.
+    async fn on_read(&self, theirs: &str) -> Result<(), ::webrtc::error::Error> {
+        let described = self.settled().described;
+        match described {
+            true => Ok(()),
+            false => tracks::keep_camera_plain(&*self.pc, theirs).await,
+        }
     }
 
     fn settled(&self) -> MutexGuard<'_, Settled> {
@@ -253,7 +257,7 @@ impl CrateConnection {
         match kind {
             TrackKind::Audio => Some(&self.audio),
             TrackKind::Video => self.video.as_ref(),
-            TrackKind::Screen => None,
+            TrackKind::Screen => Some(&self.screen),
         }
     }
 
@@ -345,6 +349,7 @@ impl CrateConnection {
 impl Connection for CrateConnection {
     async fn offer(&self) -> Result<(), EngineError> {
         failed("offer", async {
+            tracks::go_on_receiving(&*self.pc).await?;
             let offer = self.pc.create_offer(None).await?;
             self.set_local(offer).await
         })
@@ -364,9 +369,10 @@ impl Connection for CrateConnection {
     }
 
     async fn answer(&self, offer: &str) -> Result<(), EngineError> {
-        let theirs = offer.to_owned();
+        let theirs = self.readable(offer);
         let applied = refused("offer", async {
-            self.pc.set_remote_description(RTCSessionDescription::offer(theirs)?).await
+            self.pc.set_remote_description(RTCSessionDescription::offer(theirs)?).await?;
+            self.on_read(offer).await
         })
         .await;
         let answered = match applied {
@@ -392,7 +398,7 @@ impl Connection for CrateConnection {
             }
         };
         let mut settled = self.settled();
-        settled.learn_payload_types(offer);
+        settled.learn(offer, &answer);
         self.servers.set_sound(settled.audio);
         settled.role.get_or_insert(match sdp::Setup::of(&answer) {
             Some(sdp::Setup::Passive) => sdp::Setup::Passive,
@@ -402,13 +408,15 @@ impl Connection for CrateConnection {
     }
 
     async fn accept(&self, answer: &str) -> Result<(), EngineError> {
-        let theirs = answer.to_owned();
+        let theirs = self.readable(answer);
         refused("answer", async {
-            self.pc.set_remote_description(RTCSessionDescription::answer(theirs)?).await
+            self.pc.set_remote_description(RTCSessionDescription::answer(theirs)?).await?;
+            self.on_read(answer).await
         })
         .await?;
+        let ours = self.pc.local_description().await.map(|ours| ours.sdp).unwrap_or_default();
         let mut settled = self.settled();
-        settled.learn_payload_types(answer);
+        settled.learn(answer, &ours);
         self.servers.set_sound(settled.audio);
         settled.role.get_or_insert(match sdp::Setup::of(answer) {
             Some(sdp::Setup::Passive) => sdp::Setup::Active,
@@ -426,6 +434,21 @@ impl Connection for CrateConnection {
             self.local.learn(&current);
         }
         Ok(())
+    }
+
+    async fn set_screen(&self, shared: bool) -> Result<(), EngineError> {
+        match shared {
+            true => failed("share the screen", self.add_screen()).await,
+            false => failed("stop sharing the screen", self.remove_screen()).await,
+        }
+    }
+
+    fn screen(&self) -> ScreenTrack {
+        self.settled().screen_track
+    }
+
+    fn wants_offer(&self) -> bool {
+        self.settled().stale
     }
 
     async fn add_candidate(&self, candidate: &Candidate) -> Result<(), EngineError> {
@@ -454,14 +477,12 @@ impl Connection for CrateConnection {
 
     async fn send(&self, packet: OutgoingPacket) -> Result<(), EngineError> {
         let Some(track) = self.track(packet.kind) else { return Ok(()) };
-        let settled = *self.settled();
+        let payload_type = self.settled().payload_type(packet.kind, packet.codec);
+        let Some(payload_type) = payload_type else { return Ok(()) };
         let header = ::rtc::rtp::Header {
             version: 2,
             marker: packet.marker,
-            payload_type: match packet.kind {
-                TrackKind::Audio => settled.audio,
-                TrackKind::Video | TrackKind::Screen => settled.video,
-            },
+            payload_type,
             sequence_number: packet.sequence,
             timestamp: packet.timestamp,
             ssrc: track.ssrc,
@@ -496,8 +517,12 @@ impl Connection for CrateConnection {
         .await
     }
 
-    async fn request_keyframe(&self) -> Result<(), EngineError> {
-        let media_ssrc = self.learned.remote_video.load(Ordering::Relaxed);
+    async fn request_keyframe(&self, kind: TrackKind) -> Result<(), EngineError> {
+        let media_ssrc = match kind {
+            TrackKind::Audio => return Ok(()),
+            TrackKind::Video => self.learned.remote_video.load(Ordering::Relaxed),
+            TrackKind::Screen => self.learned.remote_screen.load(Ordering::Relaxed),
+        };
         if media_ssrc == 0 {
             return Ok(());
         }

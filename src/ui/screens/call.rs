@@ -3,7 +3,7 @@
 use eframe::egui::{Align2, CursorIcon, Id, Rect, Role, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 use super::start::{camera_button, microphone_button, tip};
-use super::{Screen, header, stage, visitor, waiting};
+use super::{Screen, header, share_banner, share_view, stage, visitor, waiting};
 use crate::diagnosis::Severity;
 use crate::engine::command::Command;
 use crate::engine::view::CallPhase;
@@ -41,13 +41,18 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen, actions: &mut
             CallPhase::InCall => {}
             _ => waiting::show(ui, stage, model, actions),
         }
-        stage::show(ui, stage, gap, model, screen, actions);
+        let seen = share_banner::below(stage, model);
+        if !share_view::show(ui, seen, model, screen, actions) {
+            stage::show(ui, seen, gap, model, screen, actions);
+        }
+        share_view::announce(ui, seen, model);
+        share_banner::show(ui, stage, model, screen, actions);
     }
     if let Some(panel) = panel {
         model.panel.show_docked(ui, panel, stage.is_some(), actions);
     }
     if let Some(stage) = stage {
-        verdict(ui, visitor::below(stage, model), model, actions);
+        verdict(ui, visitor::below(share_banner::below(stage, model), model), model, actions);
     }
     visitor::show(ui, stage.unwrap_or(place), model, actions);
     if controls {
@@ -73,7 +78,7 @@ fn controls_wanted(ui: &Ui, model: &UiModel) -> bool {
 fn bar(ui: &mut Ui, area: Rect, model: &UiModel, actions: &mut Vec<UiAction>) {
     let row = Rect::from_min_max(pos2(area.left(), area.bottom() - size::BAR), area.max);
     ui.scope_builder(UiBuilder::new().scope_id(Id::unique("bar")).max_rect(row), |ui| {
-        let widths = [size::ROUND, size::ROUND, size::ROUND, size::ROUND, size::ROUND, 68.0];
+        let widths = [size::ROUND, size::ROUND, size::ROUND, size::ROUND, size::ROUND, size::ROUND, 68.0];
         let total: f32 = widths.iter().sum::<f32>() + space::S * (widths.len() - 1) as f32 + 2.0 * space::S;
         let t = theme::tokens(ui.ctx());
         if model.full_screen {
@@ -95,6 +100,15 @@ fn bar(ui: &mut Ui, area: Rect, model: &UiModel, actions: &mut Vec<UiAction>) {
         let name = if model.view.me.camera.is_on() { Word::TurnCameraOff } else { Word::TurnCameraOn };
         if camera.tip(&tip(name, "V")).show_at(ui, "camera", next(size::ROUND)).clicked() {
             actions.push(UiAction::Command(command));
+        }
+        let sharing = model.view.me.share.is_some();
+        let (name, kind) = match sharing {
+            true => (Word::ShareAnother, Kind::Primary),
+            false => (Word::ShareScreen, Kind::Plain),
+        };
+        let share = IconButton::new(Icon::LAPTOP, name.text()).kind(kind);
+        if share.tip(&tip(name, "S")).show_at(ui, "share", next(size::ROUND)).clicked() {
+            actions.push(UiAction::ToggleShare);
         }
         let (icon, name) = match model.full_screen {
             true => (Icon::CORNERS_IN, Word::LeaveFullScreen),

@@ -6,6 +6,9 @@ pub mod checkup;
 pub mod ended;
 pub mod header;
 pub mod settings;
+pub mod share_banner;
+pub mod share_picker;
+pub mod share_view;
 pub mod stage;
 pub mod start;
 pub mod visitor;
@@ -33,7 +36,7 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen) -> Vec<UiActi
     let mut actions = Vec::new();
     let base = theme::tokens(ui.ctx()).base;
     CentralPanel::default().frame(Frame::NONE.fill(base)).show(ui, |ui| {
-        let covered = model.draft.is_some() || model.checkup.is_some();
+        let covered = model.draft.is_some() || model.checkup.is_some() || model.share_picker.is_some();
         if covered {
             ui.disable();
         }
@@ -50,6 +53,8 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen) -> Vec<UiActi
     });
     settings::show(ui, model, &mut actions);
     checkup::show(ui, model, &mut actions);
+    share_picker::show(ui, model, screen, &mut actions);
+    share_view::show_window(ui, model, screen, &mut actions);
     visitor::switch(ui, model, &mut actions);
     let view = std::sync::Arc::clone(&model.view);
     let window = ui.ctx().content_rect();

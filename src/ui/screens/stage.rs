@@ -25,7 +25,7 @@ use crate::ui::words::Word;
 
 /// Who is in a tile.
 #[derive(Clone, Copy)]
-enum Who<'a> {
+pub(super) enum Who<'a> {
     Me,
     Peer(&'a PeerView),
 }
@@ -57,14 +57,15 @@ pub fn show(
     small_tile(ui, room, gap, small, in_call && one, model, screen, actions);
 }
 
+/// How much room a tile has.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Looks {
+pub(super) enum Looks {
     Large,
     Small,
 }
 
 /// Draws one participant into `place`; gives what it covers.
-fn tile(
+pub(super) fn tile(
     ui: &Ui,
     who: Who,
     place: Rect,

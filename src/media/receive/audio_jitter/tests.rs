@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock;
 use crate::media::codec::opus::OpusEncoder;
-use crate::media::encoded::TrackKind;
+use crate::media::encoded::{Codec, TrackKind};
 use crate::media::test_signal::{Random, Voice, rms, snr_of_tone, tone};
 use crate::units::Bitrate;
 
@@ -31,6 +31,7 @@ fn send(samples: &[f32], loss: f32, network: Network) -> Vec<RemotePacket> {
         let Some(ms) = network(n) else { continue };
         packets.push(RemotePacket {
             kind: TrackKind::Audio,
+            codec: Codec::Opus,
             sequence,
             timestamp: (u32::MAX - 20_000).wrapping_add((n * PACKET_SAMPLES) as u32),
             marker: false,
@@ -304,6 +305,7 @@ proptest! {
                 if near { (sequence % 64, timestamp % 64 * 500) } else { (sequence, timestamp) };
             jitter.insert(RemotePacket {
                 kind: TrackKind::Audio,
+                codec: Codec::Opus,
                 sequence,
                 timestamp,
                 marker: false,

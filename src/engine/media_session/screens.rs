@@ -1,0 +1,103 @@
+//! Looks what could be shown of our screen, once a second while somebody chooses.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::MediaSession;
+use super::event::{Generation, MediaEvent};
+use crate::engine::command::Switch;
+use crate::engine::frames::FrameKey;
+use crate::engine::view::{ScreenItem, Screens};
+use crate::media::DeviceError;
+use crate::media::source::screen::{self, Listed, Targets};
+
+/// Between two looks. A thumbnail that is older than that looks dead.
+const EVERY: Duration = Duration::from_millis(1_000);
+
+/// More would not be found among so many, and each costs a thumbnail.
+const MOST: usize = 64;
+
+/// Whether somebody looks, and what was found.
+#[derive(Default)]
+pub struct Looking {
+    generation: Generation,
+    screens: Screens,
+    /// Ends the thread that looks.
+    stop: Option<Arc<AtomicBool>>,
+}
+
+impl Looking {
+    /// For a face.
+    pub fn view(&self) -> Screens {
+        self.screens.clone()
+    }
+
+    fn stop(&mut self) {
+        self.generation += 1;
+        if let Some(stop) = self.stop.take() {
+            stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl MediaSession {
+    /// Begins to look, or stops.
+    pub fn look_at_screens(&mut self, switch: Switch) {
+        self.looking.stop();
+        for index in 0..MOST {
+            self.frames.remove(&FrameKey::Listed(index));
+        }
+        if !switch.is_on() {
+            self.looking.screens = Screens::Closed;
+            return;
+        }
+        self.looking.screens = Screens::Looking;
+        let (stop, generation, events) =
+            (Arc::new(AtomicBool::new(false)), self.looking.generation, self.events.clone());
+        self.looking.stop = Some(Arc::clone(&stop));
+        // Not joined: the window system may hang, and the generation makes a late result harmless.
+        let look = move || {
+            while !stop.load(Ordering::Relaxed) {
+                if events.blocking_send(MediaEvent::Screens(generation, screen::targets())).is_err() {
+                    return;
+                }
+                std::thread::sleep(EVERY);
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("screens".into()).spawn(look) {
+            self.looking.screens = Screens::Failed { reason: error.to_string() };
+        }
+    }
+
+    /// What the thread that looks has found.
+    pub fn on_screens(&mut self, generation: Generation, found: Result<Targets, DeviceError>) {
+        if generation != self.looking.generation {
+            return;
+        }
+        self.looking.screens = match found {
+            Ok(Targets::List(list)) => Screens::Listed(self.listed(list)),
+            Ok(Targets::Portal) => Screens::Portal,
+            Err(error) => Screens::Failed { reason: error.to_string() },
+        };
+    }
+
+    fn listed(&self, list: Vec<Listed>) -> Vec<ScreenItem> {
+        let item = |(index, listed): (usize, Listed)| {
+            let key = FrameKey::Listed(index);
+            match listed.thumbnail {
+                Some(thumbnail) => drop(self.frames.put(&key, thumbnail)),
+                None => self.frames.remove(&key),
+            }
+            let Listed { target, name, resolution, place, thumbnail: _ } = listed;
+            ScreenItem { target, name, resolution, place }
+        };
+        list.into_iter().take(MOST).enumerate().map(item).collect()
+    }
+}

@@ -1,0 +1,228 @@
+//! Our screen: what gives its pictures, and the encoder behind it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use signaling_protocol::PeerId;
+
+use super::MediaSession;
+use super::event::{Generation, MediaEvent};
+use crate::engine::command::{ScreenTarget, ShareMode};
+use crate::engine::frames::FrameKey;
+use crate::engine::view::{ScreenPicture, ShareView};
+use crate::media::capture::Capture;
+use crate::media::codec::tuning::Tuning;
+use crate::media::encoded::VideoCodec;
+use crate::media::frame::VideoFrame;
+use crate::media::latest::Latest;
+use crate::media::send_video::VideoSend;
+use crate::media::source::screen::{self, ScreenEvent, ScreenEvents};
+use crate::media::stats::VideoSendStats;
+use crate::media::{DeviceError, EncoderTarget, VideoSource};
+use crate::rtc::ScreenReach;
+
+/// See the module.
+#[derive(Default)]
+pub struct Share {
+    generation: Generation,
+    /// What runs, while a screen is wanted.
+    running: Option<Running>,
+    /// How it stands with each participant.
+    reach: BTreeMap<PeerId, ScreenReach>,
+    target: Option<EncoderTarget>,
+}
+
+struct Running {
+    mode: ShareMode,
+    /// Empty while it is being opened.
+    name: String,
+    /// It is a window that is minimised: there is nothing to see.
+    minimised: bool,
+    slot: Arc<Latest<VideoFrame>>,
+    send: VideoSend,
+    /// After the encoder, so that it is dropped first.
+    capture: Option<Capture>,
+}
+
+impl Share {
+    /// VP9 where everybody who sees it can have that: one encoding serves all.
+    fn codec(&self) -> VideoCodec {
+        let old = self.reach.values().any(|reach| *reach == ScreenReach::Sent(VideoCodec::Vp8));
+        if old { VideoCodec::Vp8 } else { VideoCodec::Vp9 }
+    }
+
+    fn is_seen(&self) -> bool {
+        self.reach.values().any(|reach| matches!(reach, ScreenReach::Sent(_)))
+    }
+
+    /// What is shown, for a face.
+    pub fn view(&self) -> Option<ShareView> {
+        let running = self.running.as_ref()?;
+        let those = |wanted: fn(&ScreenReach) -> bool| {
+            self.reach.iter().filter(|(_, reach)| wanted(reach)).map(|(peer, _)| peer.clone()).collect()
+        };
+        let stats = running.send.stats();
+        let codec = self.codec();
+        // A rate to the tenth would be news in every view.
+        let picture = |resolution| ScreenPicture { codec, resolution, fps: stats.fps.round() };
+        Some(ShareView {
+            name: running.name.clone(),
+            mode: running.mode,
+            minimised: running.minimised,
+            running: running.capture.is_some() && self.is_seen(),
+            picture: stats.resolution.map(picture),
+            seen_by: those(|reach| matches!(reach, ScreenReach::Sent(_))),
+            unseen_by: those(|reach| *reach == ScreenReach::Unable),
+        })
+    }
+
+    /// What is counted of it.
+    pub fn stats(&self) -> Option<VideoSendStats> {
+        self.running.as_ref().map(|running| running.send.stats())
+    }
+
+    /// Whether a screen is shown, or about to be.
+    pub fn is_wanted(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Brings the encoder to what is wanted of it.
+    fn follow(&self) {
+        let Some(running) = &self.running else { return };
+        running.send.set_tuning(Tuning { codec: self.codec(), content: running.mode.content() });
+        if let Some(target) = self.target {
+            running.send.set_target(target);
+        }
+        if self.is_seen() && self.target.is_some() {
+            running.send.resume();
+        } else {
+            running.send.pause();
+        }
+    }
+}
+
+impl MediaSession {
+    /// Opens a screen to be shown, in place of the one that is.
+    pub fn share(&mut self, target: ScreenTarget, mode: ShareMode) {
+        self.stop_share();
+        let slot = Arc::new(Latest::new());
+        let tuning = Tuning { codec: self.share.codec(), content: mode.content() };
+        let send = match VideoSend::spawn_screen(Arc::clone(&slot), self.sink(), tuning) {
+            Ok(send) => send,
+            Err(error) => {
+                tracing::error!(%error, "the encoder of the screen cannot start");
+                return;
+            }
+        };
+        let generation = self.share.generation;
+        self.share.running =
+            Some(Running { mode, name: String::new(), minimised: false, slot, send, capture: None });
+        let (news, token) = (self.events.clone(), self.parts.settings.screen_token.clone());
+        let events: ScreenEvents = Arc::new(move |event| {
+            if news.try_send(MediaEvent::ScreenNews(generation, event)).is_err() {
+                tracing::warn!("the engine is too busy to hear of the screen");
+            }
+        });
+        self.open_on_thread("open-screen", move || {
+            let remembered = Some(token.as_str()).filter(|token| !token.is_empty());
+            MediaEvent::Screen(generation, screen::open(&target, mode, remembered, events))
+        });
+        self.share.follow();
+    }
+
+    /// What happens to the screen that is shown; a permission that is to be remembered comes back.
+    pub fn on_screen_news(&mut self, generation: Generation, event: ScreenEvent) -> Option<String> {
+        let running = self.share.running.as_mut().filter(|_| generation == self.share.generation)?;
+        match event {
+            // The pictures say so themselves.
+            ScreenEvent::Resized(_) => {}
+            ScreenEvent::Minimised => running.minimised = true,
+            ScreenEvent::Restored => running.minimised = false,
+            ScreenEvent::Remember(token) => return Some(token),
+        }
+        None
+    }
+
+    /// What is shown is to be treated otherwise.
+    pub fn share_as(&mut self, mode: ShareMode) {
+        if let Some(running) = &mut self.share.running {
+            running.mode = mode;
+        }
+        self.share.follow();
+    }
+
+    /// How a screen is shown, if one is or is about to be.
+    pub fn share_mode(&self) -> Option<ShareMode> {
+        self.share.running.as_ref().map(|running| running.mode)
+    }
+
+    /// Shows no screen any more.
+    pub fn stop_share(&mut self) {
+        self.share.generation += 1;
+        self.share.running = None;
+        self.frames.remove(&FrameKey::OwnScreen);
+    }
+
+    /// A screen was opened or not, or has ended; an error means that none is shown any more.
+    pub fn on_screen(
+        &mut self,
+        generation: Generation,
+        result: Result<Box<dyn VideoSource>, DeviceError>,
+    ) -> Result<(), DeviceError> {
+        let Some(running) = self.share.running.as_mut().filter(|_| generation == self.share.generation)
+        else {
+            return Ok(());
+        };
+        let started = result.and_then(|source| {
+            running.name = source.name().to_owned();
+            let (frames, slot, events) =
+                (self.frames.clone(), Arc::clone(&running.slot), self.events.clone());
+            let on_frame = move |frame: VideoFrame| {
+                slot.put(frame.clone());
+                frames.put(&FrameKey::OwnScreen, frame);
+            };
+            let on_end = move |error| {
+                events.blocking_send(MediaEvent::Screen(generation, Err(error))).ok();
+            };
+            let broken = |error: std::io::Error| DeviceError::Broken {
+                device: running.name.clone(),
+                reason: error.to_string(),
+            };
+            Capture::spawn(source, on_frame, on_end).map_err(broken)
+        });
+        match started {
+            Ok(capture) => running.capture = Some(capture),
+            Err(error) => {
+                self.stop_share();
+                return Err(error);
+            }
+        }
+        self.share.follow();
+        Ok(())
+    }
+
+    /// Whether a participant can see our screen.
+    pub fn on_screen_reach(&mut self, peer: &PeerId, reach: ScreenReach) {
+        self.share.reach.insert(peer.clone(), reach);
+        self.share.follow();
+    }
+
+    /// Nobody to show it to.
+    pub(super) fn forget_screen_reach(&mut self, peer: &PeerId) {
+        self.share.reach.remove(peer);
+        self.share.follow();
+    }
+
+    /// What the network has room for; `None`: nothing of a screen is sent.
+    pub(super) fn encode_screen(&mut self, target: Option<EncoderTarget>) {
+        self.share.target = target;
+        self.share.follow();
+    }
+
+    /// Somebody who sees the screen cannot go on without a key frame.
+    pub(super) fn send_screen_keyframe(&self) {
+        if let Some(running) = &self.share.running {
+            running.send.request_keyframe();
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Screens beside the cameras: they come and go during a call.
+
+use super::*;
+use crate::media::encoded::VideoCodec;
+
+const VP9: ScreenReach = ScreenReach::Sent(VideoCodec::Vp9);
+
+fn page(n: u64, keyframe: bool, size: usize) -> EncodedFrame {
+    EncodedFrame { kind: TrackKind::Screen, codec: Codec::Vp9, ..picture(n, keyframe, size) }
+}
+
+async fn talking() -> Call {
+    let mut call = Call::new();
+    call.begin();
+    call.connected().await;
+    call
+}
+
+impl Call {
+    /// Sends one picture of each side's camera and, where it is shared, of its screen.
+    fn show(&self, n: u64, keyframe: bool) {
+        for side in [&self.a, &self.b] {
+            side.mesh.media().send(picture(n, keyframe, 3_000));
+            side.mesh.media().send(page(n, keyframe, 3_000));
+        }
+    }
+
+    /// Goes on until the screen of one side arrives at the other.
+    async fn until_seen(&mut self, n: u64, at_b: bool) {
+        let end = clock::now() + PATIENCE;
+        let mut first = true;
+        loop {
+            assert!(
+                clock::now() < end,
+                "the screen is not seen; {:?} {:?}",
+                self.a.problems,
+                self.b.problems
+            );
+            self.show(n, std::mem::take(&mut first));
+            self.spend(Duration::from_millis(50)).await;
+            let side = if at_b { &mut self.b } else { &mut self.a };
+            while let Some(Ok(packet)) = side.track(TrackKind::Screen).map(mpsc::Receiver::try_recv) {
+                assert_eq!((packet.kind, packet.codec), (TrackKind::Screen, Codec::Vp9));
+                if packet.timestamp == 3_000 * n as u32 {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// What the camera's track of a side has received, as payloads' first bytes.
+    fn camera_codecs(side: &mut Side) -> Vec<Codec> {
+        let mut codecs = Vec::new();
+        while let Some(Ok(packet)) = side.track(TrackKind::Video).map(mpsc::Receiver::try_recv) {
+            codecs.push(packet.codec);
+        }
+        codecs
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_screen_comes_beside_the_camera_goes_and_comes_again() {
+    let mut call = talking().await;
+    call.a.mesh.share_screen(true);
+    let begun = clock::now();
+    call.until("agreed", |call| call.a.reach == VP9).await;
+    println!("a screen is agreed upon after {:?}", begun.elapsed());
+    call.until_seen(7, true).await;
+    assert_eq!(call.b.reach, ScreenReach::NotShared);
+    call.a.mesh.share_screen(false);
+    call.until("taken back", |call| call.a.reach == ScreenReach::NotShared).await;
+    call.spend(Duration::from_millis(200)).await;
+    call.a.mesh.share_screen(true);
+    call.until("agreed again", |call| call.a.reach == VP9).await;
+    call.until_seen(9, true).await;
+    assert!(Call::camera_codecs(&mut call.b).iter().all(|codec| *codec == Codec::Vp8));
+    // And the other way, by the section that is there.
+    call.b.mesh.share_screen(true);
+    call.until("agreed both ways", |call| call.b.reach == VP9 && call.a.reach == VP9).await;
+    call.until_seen(11, false).await;
+    call.until_seen(13, true).await;
+    assert_eq!((&call.a.problems, &call.b.problems), (&vec![], &vec![]));
+    call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_share_at_the_same_moment() {
+    let mut call = talking().await;
+    call.hold = true;
+    call.a.mesh.share_screen(true);
+    call.b.mesh.share_screen(true);
+    call.until("two offers", |call| !call.to_a.is_empty() && !call.to_b.is_empty()).await;
+    call.hold = false;
+    call.deliver();
+    call.until("agreed both ways", |call| call.a.reach == VP9 && call.b.reach == VP9).await;
+    call.until_seen(7, true).await;
+    call.until_seen(8, false).await;
+    // Whoever stops first does not stop the other; then both have stopped, and one begins again.
+    call.a.mesh.share_screen(false);
+    call.until("taken back", |call| call.a.reach == ScreenReach::NotShared).await;
+    call.until_seen(9, false).await;
+    call.b.mesh.share_screen(false);
+    call.until("taken back", |call| call.b.reach == ScreenReach::NotShared).await;
+    call.spend(Duration::from_millis(200)).await;
+    call.a.mesh.share_screen(true);
+    call.until("agreed again", |call| call.a.reach == VP9).await;
+    call.until_seen(10, true).await;
+    assert_eq!((&call.a.problems, &call.b.problems), (&vec![], &vec![]));
+    call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn screens_move_with_the_rest_to_another_connection() {
+    let mut call = talking().await;
+    call.a.mesh.share_screen(true);
+    call.b.mesh.share_screen(true);
+    call.until("agreed both ways", |call| call.a.reach == VP9 && call.b.reach == VP9).await;
+    call.until_seen(7, true).await;
+    for (round, by_a) in [(10, true), (20, false)] {
+        let (mover, other) = if by_a { (&mut call.a, &call.b) } else { (&mut call.b, &call.a) };
+        mover.mesh.restart_ice(&other.id);
+        call.spend(Duration::from_millis(400)).await;
+        call.until("agreed both ways", |call| call.a.reach == VP9 && call.b.reach == VP9).await;
+        call.until_seen(round, true).await;
+        call.until_seen(round + 1, false).await;
+    }
+    assert_eq!((&call.a.problems, &call.b.problems), (&vec![], &vec![]));
+    call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_earlier_version_is_spared_the_screen_and_goes_on_with_the_call() {
+    let mut call = Call::new();
+    call.earlier_version = true;
+    call.begin();
+    call.connected().await;
+    call.a.mesh.share_screen(true);
+    call.until("told", |call| call.a.reach == ScreenReach::Unable).await;
+    call.show(1, true);
+    call.until("the camera", |call| call.b.tracks.iter().any(|(kind, _)| *kind == TrackKind::Video)).await;
+    call.spend(Duration::from_millis(100)).await;
+    assert!(call.b.track(TrackKind::Screen).is_none());
+    assert_eq!(call.a.roles.len(), 1, "nothing was offered again");
+    call.close().await;
+}

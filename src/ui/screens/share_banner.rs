@@ -1,0 +1,123 @@
+//! Whoever shows a screen always sees that: what it is, who sees it, and one click that ends it.
+
+use eframe::egui::{
+    Align2, CornerRadius, Id, Rect, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
+};
+
+use super::Screen;
+use super::header::name_of;
+use crate::engine::command::{Command, ShareMode};
+use crate::engine::frames::FrameKey;
+use crate::engine::view::ShareView;
+use crate::ui::action::UiAction;
+use crate::ui::model::UiModel;
+use crate::ui::theme::{self, size, space};
+use crate::ui::video::{Fill, Mirror};
+use crate::ui::widgets::button::{Kind, TextButton, focus_ring};
+use crate::ui::widgets::text;
+use crate::ui::words::Word;
+
+/// How high it is.
+const HEIGHT: f32 = 56.0;
+
+/// What is left of `stage` below it, if it is there.
+pub fn below(stage: Rect, model: &UiModel) -> Rect {
+    if model.view.me.share.is_some() { stage.with_min_y(stage.top() + HEIGHT + space::S) } else { stage }
+}
+
+/// Draws it at the top of `stage` while a screen is shown.
+pub fn show(ui: &Ui, stage: Rect, model: &UiModel, screen: &mut Screen, actions: &mut Vec<UiAction>) {
+    let Some(share) = &model.view.me.share else { return };
+    let t = theme::tokens(ui.ctx());
+    let card = Rect::from_min_size(stage.min, vec2(stage.width(), HEIGHT));
+    let radius = CornerRadius::same(size::RADIUS);
+    ui.painter().rect_filled(card, radius, t.card);
+    // The colour of what is being sent right now.
+    ui.painter().rect_stroke(card, radius, Stroke::new(2.0, t.danger), StrokeKind::Inside);
+    let thumbnail = Rect::from_min_size(card.min + vec2(8.0, 8.0), vec2(70.0, HEIGHT - 16.0));
+    ui.painter().rect_filled(thumbnail, 4.0, t.stage);
+    let looks = (Fill::Whole, Mirror::No, 4);
+    screen.pictures.draw(ui.painter(), screen.frames, &FrameKey::OwnScreen, thumbnail, looks);
+    let stop = TextButton::new(Word::StopSharing.text()).kind(Kind::Danger).height(36.0);
+    let stop_width = stop.measure(ui);
+    let middle = card.center().y;
+    let at = |right: f32, width: f32, height: f32| {
+        Rect::from_center_size(pos2(right - width / 2.0, middle), vec2(width, height))
+    };
+    let stop_place = at(card.right() - 10.0, stop_width, 36.0);
+    if stop.show_in(ui, "stop sharing", stop_place).clicked() {
+        actions.push(UiAction::Command(Command::StopShare));
+    }
+    let wide = card.width() > 700.0;
+    let modes = at(stop_place.left() - space::M, if wide { 210.0 } else { 0.0 }, 32.0);
+    if wide {
+        choose_mode(ui, modes, share.mode, |mode| actions.push(UiAction::Command(Command::ShareAs(mode))));
+    }
+    let left = thumbnail.right() + space::M;
+    let room = modes.left() - space::M - left;
+    let (what, to_whom) = words(share, model);
+    let line = text::line(ui.painter(), &what, theme::strong(size::BODY), t.text, room);
+    text::place(ui.painter(), line, pos2(left, middle - 9.0), Align2::LEFT_CENTER);
+    let line = text::line(ui.painter(), &to_whom, theme::font(size::SMALL), t.soft, room);
+    text::place(ui.painter(), line, pos2(left, middle + 10.0), Align2::LEFT_CENTER);
+    let said = Rect::from_min_max(pos2(left, card.top()), pos2(left + room, card.bottom()));
+    text::status(ui, said, "what is shared", &format!("{what}. {to_whom}"));
+}
+
+/// What is shown, and to whom.
+fn words(share: &ShareView, model: &UiModel) -> (String, String) {
+    if share.name.is_empty() {
+        return (Word::OpeningShare.text().to_owned(), String::new());
+    }
+    let names = |peers: &[signaling_protocol::PeerId]| {
+        let known = model.view.peers.iter().filter(|peer| peers.contains(&peer.peer));
+        known.map(name_of).collect::<Vec<_>>().join(", ")
+    };
+    let (seen, unseen) = (names(&share.seen_by), names(&share.unseen_by));
+    let to_whom = if !unseen.is_empty() {
+        Word::UnseenBy.with(&unseen)
+    } else if share.minimised {
+        Word::ShareMinimised.text().to_owned()
+    } else if seen.is_empty() {
+        Word::NotSeenYet.text().to_owned()
+    } else {
+        let picture = share.picture.map(|picture| format!(" \u{b7} {}", format_picture(&picture)));
+        format!("{}{}", Word::SeenBy.with(&seen), picture.unwrap_or_default())
+    };
+    (Word::YouShare.with(&share.name), to_whom)
+}
+
+/// `VP9 · 1920x1080 · 15 fps`.
+pub fn format_picture(picture: &crate::engine::view::ScreenPicture) -> String {
+    let size = format!("{}\u{d7}{}", picture.resolution.width, picture.resolution.height);
+    format!("{} \u{b7} {size} \u{b7} {:.0} fps", picture.codec, picture.fps)
+}
+
+/// Two choices side by side.
+pub fn choose_mode(ui: &Ui, place: Rect, chosen: ShareMode, mut choose: impl FnMut(ShareMode)) {
+    let t = theme::tokens(ui.ctx());
+    ui.painter().rect_filled(place, f32::from(size::RADIUS), t.well);
+    let choices = [
+        (ShareMode::Text, Word::SharpText, Word::SharpTextHint),
+        (ShareMode::Motion, Word::SmoothMotion, Word::SmoothMotionHint),
+    ];
+    let each = vec2((place.width() - 6.0) / 2.0, place.height() - 6.0);
+    for (index, (mode, word, hint)) in choices.into_iter().enumerate() {
+        let rect = Rect::from_min_size(place.min + vec2(3.0 + index as f32 * each.x, 3.0), each);
+        let response =
+            ui.interact(rect, Id::unique("share mode").with((ui.scope_id(), word.text())), Sense::click());
+        let on = chosen == mode;
+        response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, on, word.text()));
+        if on {
+            ui.painter().rect_filled(rect, 7.0, t.button);
+        }
+        let color = if on || response.hovered() { t.text } else { t.soft };
+        let line = text::line(ui.painter(), word.text(), theme::strong(size::SMALL), color, each.x - 8.0);
+        text::place(ui.painter(), line, rect.center(), Align2::CENTER_CENTER);
+        focus_ring(ui, rect, &response, 7);
+        if response.clicked() && !on {
+            choose(mode);
+        }
+        response.on_hover_text(hint.text());
+    }
+}

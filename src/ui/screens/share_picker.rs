@@ -1,0 +1,276 @@
+//! What is to be shown of our screen: monitors and windows as they look now, or an area that one drags.
+
+use eframe::egui::{
+    Align2, Color32, CursorIcon, Id, Modal, Rect, RichText, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui,
+    Vec2, WidgetInfo, pos2, vec2,
+};
+
+use super::Screen;
+use super::share_banner::choose_mode;
+use crate::engine::command::{ScreenTarget, ShareMode};
+use crate::engine::frames::FrameKey;
+use crate::engine::view::{Rect as Area, ScreenItem, Screens};
+use crate::ui::action::UiAction;
+use crate::ui::fit;
+use crate::ui::icons::Icon;
+use crate::ui::model::UiModel;
+use crate::ui::theme::{self, size, space};
+use crate::ui::video::{Fill, Mirror};
+use crate::ui::widgets::button::{IconButton, Kind, TextButton, focus_ring};
+use crate::ui::widgets::text;
+use crate::ui::words::Word;
+
+/// Smallest area worth showing, in pixels of the desktop each way.
+const LEAST: f32 = 32.0;
+
+/// What the person is choosing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Picker {
+    /// To be read, or to be watched.
+    pub mode: ShareMode,
+    /// An area of the monitor at this place of the list is being dragged.
+    area_of: Option<usize>,
+    /// From where to where, as shares of the monitor.
+    dragged: Option<(Vec2, Vec2)>,
+}
+
+impl Picker {
+    /// Nothing chosen yet.
+    pub fn new(mode: ShareMode) -> Self {
+        Self { mode, ..Self::default() }
+    }
+}
+
+/// Draws it while it is open.
+pub fn show(ui: &Ui, model: &mut UiModel, screen: &mut Screen, actions: &mut Vec<UiAction>) {
+    let Some(mut picker) = model.share_picker.clone() else { return };
+    let window = ui.ctx().content_rect();
+    let modal = Modal::new(Id::unique("share picker")).frame(theme::dialog(ui)).show(ui.ctx(), |ui| {
+        ui.set_width((window.width() - 80.0).min(760.0));
+        ui.horizontal(|ui| {
+            ui.label(RichText::new(Word::SharePicker.text()).font(theme::strong(size::TITLE - 4.0)));
+            ui.add_space(ui.available_width() - size::ROUND_SMALL - space::S);
+            let close = IconButton::new(Icon::X, Word::ClosePicker.text()).kind(Kind::Quiet).small();
+            if close.show(ui).clicked() {
+                actions.push(UiAction::ToggleShare);
+            }
+        });
+        ui.add_space(space::S);
+        let (row, _) = ui.allocate_exact_size(vec2(ui.available_width().min(320.0), 36.0), Sense::hover());
+        choose_mode(ui, row, picker.mode, |mode| picker.mode = mode);
+        ui.add_space(space::M);
+        let height = window.height() - 210.0;
+        match &model.view.screens {
+            Screens::Closed | Screens::Looking => words(ui, Word::LookingForScreens.text()),
+            Screens::Failed { reason } => words(ui, reason),
+            Screens::Portal => {
+                words(ui, Word::PortalHint.text());
+                if TextButton::new(Word::PortalChoose.text()).kind(Kind::Primary).show(ui).clicked() {
+                    actions.push(UiAction::Share(ScreenTarget::Portal, picker.mode));
+                }
+            }
+            Screens::Listed(items) if items.is_empty() => words(ui, Word::NoScreens.text()),
+            Screens::Listed(items) => {
+                let area = picker.area_of.and_then(|index| Some((index, items.get(index)?)));
+                match area {
+                    Some((index, item)) => drag_area(ui, index, item, height, &mut picker, screen, actions),
+                    None => {
+                        picker.area_of = None;
+                        ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(
+                            ui,
+                            |ui| {
+                                list(ui, items, &mut picker, screen, actions);
+                            },
+                        );
+                    }
+                }
+            }
+        }
+    });
+    if modal.should_close() {
+        actions.push(UiAction::ToggleShare);
+    }
+    model.share_picker = Some(picker);
+}
+
+fn words(ui: &mut Ui, words: &str) {
+    let soft = theme::tokens(ui.ctx()).soft;
+    ui.add_space(space::L);
+    ui.label(RichText::new(words).size(size::BODY).color(soft));
+    ui.add_space(space::L);
+}
+
+/// Cards in rows.
+fn list(
+    ui: &mut Ui,
+    items: &[ScreenItem],
+    picker: &mut Picker,
+    screen: &mut Screen,
+    actions: &mut Vec<UiAction>,
+) {
+    let width = ui.available_width() - space::S;
+    let columns = (width / 220.0).floor().clamp(1.0, 4.0);
+    let card = (width - (columns - 1.0) * space::M) / columns;
+    let card = vec2(card, card * 9.0 / 16.0 + 34.0);
+    let monitors = items.iter().filter(|item| matches!(item.target, ScreenTarget::Monitor(_))).count();
+    for (from, to, head) in [(0, monitors, Word::Monitors), (monitors, items.len(), Word::Windows)] {
+        if from == to {
+            continue;
+        }
+        ui.label(RichText::new(head.text()).font(theme::strong(size::BODY)));
+        for row in (from..to).collect::<Vec<_>>().chunks(columns as usize) {
+            ui.horizontal(|ui| {
+                ui.spacing_mut().item_spacing.x = space::M;
+                for index in row {
+                    if thumbnail(ui, *index, &items[*index], card, screen) {
+                        actions.push(UiAction::Share(items[*index].target.clone(), picker.mode));
+                    }
+                }
+            });
+            ui.add_space(space::S);
+        }
+        if head == Word::Monitors {
+            for (index, item) in
+                items.iter().enumerate().take(monitors).filter(|(_, item)| item.place.is_some())
+            {
+                if TextButton::new(&Word::ShareArea.with(&item.name)).show(ui).clicked() {
+                    (picker.area_of, picker.dragged) = (Some(index), None);
+                }
+            }
+            ui.add_space(space::M);
+        }
+    }
+}
+
+fn thumbnail(ui: &mut Ui, index: usize, item: &ScreenItem, size_of_card: Vec2, screen: &mut Screen) -> bool {
+    let t = theme::tokens(ui.ctx());
+    let (card, _) = ui.allocate_exact_size(size_of_card, Sense::hover());
+    let response = ui.interact(card, ui.scope_id().with(("listed", index)), Sense::click());
+    let name = format!("{}, {}", Word::ShareItem.with(&item.name), item.resolution);
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &name));
+    let ground = if response.hovered() { t.button_hover } else { t.button };
+    ui.painter().rect_filled(card, f32::from(size::RADIUS), ground);
+    let picture = card.shrink(6.0).with_max_y(card.bottom() - 30.0);
+    ui.painter().rect_filled(picture, 5.0, t.stage);
+    let key = FrameKey::Listed(index);
+    let drawn =
+        screen.pictures.draw(ui.painter(), screen.frames, &key, picture, (Fill::Whole, Mirror::No, 5));
+    if drawn.is_none() {
+        let line = text::line(
+            ui.painter(),
+            Word::NoThumbnail.text(),
+            theme::font(size::SMALL),
+            t.soft,
+            picture.width(),
+        );
+        text::place(ui.painter(), line, picture.center(), Align2::CENTER_CENTER);
+    }
+    let line = text::line(ui.painter(), &item.name, theme::strong(size::SMALL), t.text, card.width() - 16.0);
+    text::place(ui.painter(), line, pos2(card.left() + 8.0, card.bottom() - 16.0), Align2::LEFT_CENTER);
+    focus_ring(ui, card, &response, size::RADIUS);
+    let clicked = response.clicked();
+    response
+        .on_hover_cursor(CursorIcon::PointingHand)
+        .on_hover_text(format!("{}\n{}", item.name, item.resolution));
+    clicked
+}
+
+/// The monitor as large as there is room, on which one drags.
+fn drag_area(
+    ui: &mut Ui,
+    index: usize,
+    item: &ScreenItem,
+    height: f32,
+    picker: &mut Picker,
+    screen: &mut Screen,
+    actions: &mut Vec<UiAction>,
+) {
+    let t = theme::tokens(ui.ctx());
+    ui.label(RichText::new(Word::DragArea.text()).size(size::BODY).color(t.soft));
+    let room = vec2(ui.available_width(), (height - 90.0).max(120.0));
+    let (place, _) = ui.allocate_exact_size(room, Sense::hover());
+    let shape = vec2(item.resolution.width as f32, item.resolution.height as f32);
+    let monitor = fit::contain(shape, place);
+    ui.painter().rect_filled(monitor, 0.0, t.stage);
+    let key = FrameKey::Listed(index);
+    screen.pictures.draw(ui.painter(), screen.frames, &key, monitor, (Fill::Whole, Mirror::No, 0));
+    let response = ui.interact(monitor, ui.scope_id().with("area"), Sense::drag());
+    response.widget_info(|| WidgetInfo::labeled(Role::Pane, true, Word::DragArea.text()));
+    let share =
+        |at: eframe::egui::Pos2| ((at - monitor.min) / monitor.size()).clamp(Vec2::ZERO, Vec2::splat(1.0));
+    if let Some(at) = response.interact_pointer_pos() {
+        if response.drag_started() {
+            picker.dragged = Some((share(at), share(at)));
+        } else if let Some((_, to)) = &mut picker.dragged {
+            *to = share(at);
+        }
+    }
+    response.on_hover_cursor(CursorIcon::Crosshair);
+    let area = picker.dragged.map(|(from, to)| (from.min(to), from.max(to)));
+    if let Some((from, to)) = area {
+        let inside =
+            Rect::from_min_max(monitor.min + from * monitor.size(), monitor.min + to * monitor.size());
+        shade_around(ui, monitor, inside);
+        ui.painter().rect_stroke(inside, 0.0, Stroke::new(2.0, t.accent), StrokeKind::Outside);
+    }
+    let chosen = area.and_then(|area| in_pixels(item, area));
+    ui.add_space(space::S);
+    ui.horizontal(|ui| {
+        if TextButton::new(Word::BackToList.text()).show(ui).clicked() {
+            (picker.area_of, picker.dragged) = (None, None);
+        }
+        if let Some(area) = chosen {
+            let words = format!("{}, {}\u{d7}{}", Word::ShareThisArea.text(), area.width, area.height);
+            if TextButton::new(&words).kind(Kind::Primary).show(ui).clicked() {
+                actions.push(UiAction::Share(ScreenTarget::Region(area), picker.mode));
+            }
+        }
+    });
+}
+
+fn shade_around(ui: &Ui, monitor: Rect, inside: Rect) {
+    let shade = Color32::from_black_alpha(120);
+    let sides = [
+        monitor.with_max_y(inside.top()),
+        monitor.with_min_y(inside.bottom()),
+        Rect::from_min_max(pos2(monitor.left(), inside.top()), pos2(inside.left(), inside.bottom())),
+        Rect::from_min_max(pos2(inside.right(), inside.top()), pos2(monitor.right(), inside.bottom())),
+    ];
+    for side in sides {
+        ui.painter().rect_filled(side, 0.0, shade);
+    }
+}
+
+/// What was dragged, on the desktop; `None` while it is too small.
+fn in_pixels(item: &ScreenItem, (from, to): (Vec2, Vec2)) -> Option<Area> {
+    let place = item.place?;
+    let size = vec2(place.width as f32, place.height as f32);
+    let (from, to) = ((from * size).round(), (to * size).round());
+    let (width, height) = (to.x - from.x, to.y - from.y);
+    (width >= LEAST && height >= LEAST).then(|| Area {
+        x: place.x + from.x as i32,
+        y: place.y + from.y as i32,
+        width: width as u32,
+        height: height as u32,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Resolution;
+
+    #[test]
+    fn an_area_is_in_pixels_of_the_desktop_and_not_too_small() {
+        let place = Area { x: 1920, y: -100, width: 1280, height: 1024 };
+        let item = ScreenItem {
+            target: ScreenTarget::Monitor("B".into()),
+            name: "B".into(),
+            resolution: Resolution::new(1280, 1024),
+            place: Some(place),
+        };
+        let area = in_pixels(&item, (vec2(0.25, 0.5), vec2(0.75, 1.0))).unwrap();
+        assert_eq!(area, Area { x: 2240, y: 412, width: 640, height: 512 });
+        assert_eq!(in_pixels(&item, (vec2(0.5, 0.5), vec2(0.51, 0.9))), None);
+    }
+}
