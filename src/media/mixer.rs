@@ -171,6 +171,11 @@ impl Mixer {
         self.clips.push(Clip { samples, position: 0 });
     }
 
+    /// Whether there is nothing to mix.
+    pub fn is_empty(&self) -> bool {
+        self.tracks.is_empty() && self.clips.is_empty()
+    }
+
     /// Ends all clips.
     pub fn stop_clips(&mut self) {
         self.clips.clear();

@@ -118,6 +118,11 @@ pub trait AudioSink: Send {
         None
     }
 
+    /// Whether what it takes goes anywhere; silence need not be given to one where it does not.
+    fn is_heard(&self) -> bool {
+        true
+    }
+
     /// Waits until the next block is wanted, at most `timeout`; says whether it is.
     fn wait_wanted(&mut self, timeout: Duration) -> Result<bool, DeviceError>;
 

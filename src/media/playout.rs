@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvError, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -182,6 +182,13 @@ struct Mix {
 impl Mix {
     fn run(mut self, inbox: &Receiver<Request>, on_event: &dyn Fn(PlayoutEvent)) {
         loop {
+            // Silence for nobody is not mixed: the start screen costs nothing here.
+            while self.mixer.is_empty() && !self.sink.is_heard() {
+                match inbox.recv() {
+                    Ok(request) => self.perform(request),
+                    Err(RecvError) => return,
+                }
+            }
             loop {
                 match inbox.try_recv() {
                     Ok(request) => self.perform(request),

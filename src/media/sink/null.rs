@@ -30,6 +30,10 @@ impl AudioSink for NullSink {
         "No speaker"
     }
 
+    fn is_heard(&self) -> bool {
+        false
+    }
+
     fn wait_wanted(&mut self, timeout: Duration) -> Result<bool, DeviceError> {
         Ok(self.beat.wait(timeout).is_some())
     }
