@@ -80,6 +80,8 @@ name_what_is_missing() {
       pkg-config | cmake | sox | xdotool | espeak-ng | pulseaudio) have "$package" || missing+=("$package") ;;
       libvpx-dev) pkg-config --exists vpx 2>/dev/null || missing+=("libvpx with its headers") ;;
       libasound2-dev) [ "$(uname -s)" != Linux ] || pkg-config --exists alsa 2>/dev/null || missing+=("ALSA with its headers") ;;
+      libpipewire-0.3-dev)
+        [ "$(uname -s)" != Linux ] || pkg-config --exists libpipewire-0.3 2>/dev/null || missing+=("PipeWire with its headers") ;;
       libclang-dev) has_libclang || missing+=("libclang") ;;
       xvfb) have Xvfb || missing+=("Xvfb") ;;
     esac
@@ -89,11 +91,11 @@ name_what_is_missing() {
   if [ "$(uname -s)" = Darwin ]; then
     how="xcode-select --install; brew install cmake pkg-config libvpx"
   elif have dnf; then
-    how="sudo dnf install gcc gcc-c++ cmake pkgconf-pkg-config libvpx-devel alsa-lib-devel clang-devel libxkbcommon-x11 mesa-dri-drivers"
+    how="sudo dnf install gcc gcc-c++ cmake pkgconf-pkg-config libvpx-devel alsa-lib-devel pipewire-devel clang-devel libxkbcommon-x11 mesa-dri-drivers"
   elif have pacman; then
-    how="sudo pacman -S --needed base-devel cmake pkgconf libvpx alsa-lib clang libxkbcommon-x11 mesa"
+    how="sudo pacman -S --needed base-devel cmake pkgconf libvpx alsa-lib libpipewire clang libxkbcommon-x11 mesa"
   elif have zypper; then
-    how="sudo zypper install gcc gcc-c++ cmake pkgconf libvpx-devel alsa-devel clang-devel libxkbcommon-x11-0 Mesa-dri"
+    how="sudo zypper install gcc gcc-c++ cmake pkgconf libvpx-devel alsa-devel pipewire-devel clang-devel libxkbcommon-x11-0 Mesa-dri"
   fi
   local list
   list=$(printf ', %s' "${missing[@]}")
