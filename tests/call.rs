@@ -322,20 +322,17 @@ fn share_event(probe: &Probe, side: &str, state: &str, nth: usize) -> Option<Val
 
 /// What was shown of the other's screen since `since`: all of it readable, none of it the camera.
 #[track_caller]
-fn assert_screen_seen(viewer: &Probe, sharer: &Probe, since: f64) {
+fn assert_screen_seen(viewer: &Probe, sharer: &Probe, since: f64, watched: bool) {
     let shown: Vec<_> = viewer.frames("ren-share.log").into_iter().filter(|(t, ..)| *t > since).collect();
-    let captured: HashMap<i64, f64> = sharer
-        .frames("cap-share.log")
-        .into_iter()
-        .filter(|(t, ..)| *t > since)
-        .map(|(t, n, _)| (n, t))
-        .collect();
+    let captured: HashMap<i64, f64> =
+        sharer.frames("cap-share.log").into_iter().map(|(t, n, _)| (n, t)).collect();
     let readable = shown.iter().filter(|(_, marker, _)| captured.contains_key(marker)).count();
     let delays = shown.iter().filter_map(|(t, n, _)| Some(t - captured.get(n)?)).collect();
     println!("{} pictures of the screen, {readable} readable, after {:.0} ms", shown.len(), median(delays));
     assert!(shown.len() > 10, "only {} pictures of the screen were shown", shown.len());
     assert!(readable * 10 >= shown.len() * 9, "{readable} of {} markers can be read", shown.len());
-    assert!(shown.iter().all(|(_, _, size)| size == "960x540"), "another size");
+    // A screen that is watched may become smaller, one that is read not.
+    assert!(watched || shown.iter().all(|(_, _, size)| size == "960x540"), "another size");
 }
 
 #[test]
@@ -355,8 +352,8 @@ fn both_show_their_screens_during_a_call_stop_move_and_show_them_again() {
         assert_eq!(share_event(probe, "local", "sent", 0).unwrap()["codec"], "VP9");
     }
     std::thread::sleep(TALK);
-    assert_screen_seen(&caller, &callee, begun);
-    assert_screen_seen(&callee, &caller, begun);
+    assert_screen_seen(&caller, &callee, begun, false);
+    assert_screen_seen(&callee, &caller, begun, false);
     let stats = caller.last_stats();
     let screen =
         stats.iter().find(|entry| entry["contentType"] == "screenshare" && entry["type"] == "inbound-rtp");
@@ -370,7 +367,7 @@ fn both_show_their_screens_during_a_call_stop_move_and_show_them_again() {
     callee.say("restart");
     let moved = sightline::clock::unix_ms();
     std::thread::sleep(Duration::from_secs(3));
-    assert_screen_seen(&callee, &caller, moved);
+    assert_screen_seen(&callee, &caller, moved, false);
     let after = caller.frames("ren-share.log").into_iter().filter(|(t, ..)| *t > moved + 1_000.0).count();
     assert_eq!(after, 0, "a screen that is not shared any more is seen");
 
@@ -378,7 +375,7 @@ fn both_show_their_screens_during_a_call_stop_move_and_show_them_again() {
     callee.say("share pattern:960x540 motion");
     wait_for("the other's screen again", || share_event(&caller, "remote", "shown", 1));
     std::thread::sleep(Duration::from_secs(2));
-    assert_screen_seen(&caller, &callee, again);
+    assert_screen_seen(&caller, &callee, again, true);
     assert!(caller.hang_up().success(), "{}", caller.stderr());
     assert!(callee.hang_up().success(), "{}", callee.stderr());
     for probe in [&caller, &callee] {

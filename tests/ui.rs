@@ -13,13 +13,14 @@ use eframe::egui::accesskit::Role;
 use eframe::egui::{self, Event, Key, Modifiers, PointerButton, Rect, Theme, Vec2, pos2, vec2};
 use egui_kittest::kittest::{NodeT as _, Queryable as _, by};
 use egui_kittest::{Harness, Node};
-use sightline::engine::command::{Command, DeviceChoice, Switch};
+use sightline::engine::command::{Command, DeviceChoice, ScreenTarget, ShareMode, Switch};
 use sightline::engine::frames::{FrameKey, FrameSlots};
-use sightline::engine::view::CallView;
+use sightline::engine::view::{CallView, Rect as Area, ScreenItem, Screens};
 use sightline::ui::fit::Corner;
 use sightline::ui::model::{Effect, UiModel};
 use sightline::ui::screens::{self, Screen};
 use sightline::ui::video::Pictures;
+use sightline::ui::zoom::Scale;
 use sightline::ui::{keys, theme};
 use sightline::units::Resolution;
 use views::{connected, idle, in_call, peer, view};
@@ -41,6 +42,9 @@ impl Shown {
         frames.put(&FrameKey::Local, views::bars(size));
         for peer in &view.peers {
             frames.put(&FrameKey::Remote(peer.peer.clone()), views::bars(size));
+            if peer.screen.is_some() {
+                frames.put(&FrameKey::Screen(peer.peer.clone()), views::bars(Resolution::new(320, 180)));
+            }
         }
         let model = UiModel::new(Arc::new(view));
         Self { model, frames, pictures: Pictures::in_software(), effects: Vec::new() }
@@ -411,4 +415,44 @@ fn with_three_in_a_call_everybody_else_is_large() {
     let (grace, alan) = (window.get_by_label("Grace").rect(), window.get_by_label("Alan").rect());
     assert!((grace.top() - alan.top()).abs() < 1.0 || (grace.left() - alan.left()).abs() < 1.0);
     assert_ne!(grace, alan);
+}
+
+#[test]
+fn what_is_shared_is_chosen_by_its_name_and_ended_with_one_click() {
+    let mut window = window(in_call());
+    let look = |switch| sends(Command::LookAtScreens(switch));
+    assert_eq!(click(&mut window, "Share your screen"), look(Switch::On));
+    window.get_by_label("Looking what there is\u{2026}");
+    let target = ScreenTarget::Monitor("HDMI-1".into());
+    let resolution = Resolution::new(1920, 1080);
+    let place = Some(Area::new(0, 0, 1920, 1080));
+    let item = ScreenItem { target: target.clone(), name: "HDMI-1".into(), resolution, place };
+    let listed = CallView { screens: Screens::Listed(vec![item]), ..in_call() };
+    window.state_mut().model.see(Arc::new(listed), false, 0.0);
+    // The dialog grows with what is in it, and then finds its place.
+    window.run_steps(4);
+    click(&mut window, "Smooth motion");
+    let share = Command::Share { target, mode: ShareMode::Motion };
+    let expected = vec![Effect::Send(share), Effect::Send(Command::LookAtScreens(Switch::Off))];
+    assert_eq!(click(&mut window, "Share HDMI-1, 1920x1080"), expected);
+    assert!(window.query_by_label("What do you want to share?").is_none());
+
+    window.state_mut().model.see(Arc::new(view("sharing").unwrap()), false, 0.0);
+    window.run_ok();
+    window.get_by_label_contains("Seen by Grace");
+    assert_eq!(click(&mut window, "Stop sharing"), sends(Command::StopShare));
+    assert_eq!(click(&mut window, "Smooth motion"), sends(Command::ShareAs(ShareMode::Motion)));
+}
+
+#[test]
+fn a_shared_screen_is_the_large_picture_and_can_be_looked_at_closer() {
+    let mut window = window(view("watching").unwrap());
+    window.run_ok();
+    let screen = window.get_by_label("Screen of Grace").rect();
+    assert!(screen.width() > 700.0, "{screen}");
+    window.get_by_label_contains("VP9 \u{b7} 1920\u{d7}1080 \u{b7} 15 fps");
+    click(&mut window, "1:1");
+    assert_eq!(window.state().model.viewing.zoom.scale, Scale::Actual);
+    click(&mut window, "Fit");
+    assert_eq!(window.state().model.viewing.zoom.scale, Scale::Fit);
 }

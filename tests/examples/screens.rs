@@ -36,7 +36,9 @@ fn main() -> anyhow::Result<()> {
     frames.put(&FrameKey::Local, local.clone());
     for peer in &view.peers {
         frames.put(&FrameKey::Remote(peer.peer.clone()), remote.clone());
+        frames.put(&FrameKey::Screen(peer.peer.clone()), views::bars(Resolution::new(1920, 1080)));
     }
+    frames.put(&FrameKey::OwnScreen, views::bars(Resolution::new(1920, 1080)));
     let runtime = tokio::runtime::Runtime::new()?;
     if moves {
         // New pictures at a camera's rate, to see what drawing them costs.

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use sightline::clock;
+use sightline::engine::command::ShareMode;
 use sightline::engine::view::{
     CallPhase, CallView, Device, DeviceState, EndReason, Invite, LocalView, Notice, PeerView, Quality,
-    Severity, Summary, Visitor,
+    ScreenPicture, Severity, ShareView, Summary, Visitor,
 };
+use sightline::media::encoded::VideoCodec;
 use sightline::media::frame::{FramePool, VideoFrame};
 use sightline::rtc::{CandidateType, IceState, PairEnd, PeerPhase, SelectedPair};
 use sightline::units::Resolution;
@@ -25,9 +27,15 @@ pub const NAMES: &[&str] = &[
     "quiet",
     "reconnecting",
     "three",
+    "sharing",
+    "watching",
     "ended",
     "failed",
 ];
+
+/// A screen as it arrives.
+const SCREEN: ScreenPicture =
+    ScreenPicture { codec: VideoCodec::Vp9, resolution: Resolution::new(1920, 1080), fps: 15.0 };
 
 /// A participant's id.
 pub fn peer(name: &str) -> PeerId {
@@ -165,6 +173,23 @@ pub fn view(name: &str) -> Option<CallView> {
         }
         "three" => {
             call.peers.push(PeerView { speaking: false, bars: 2, ..connected("Alan Mathison Turing") });
+            call
+        }
+        "sharing" => {
+            call.me.share = Some(ShareView {
+                name: "Notes.odt \u{2013} LibreOffice Writer".into(),
+                mode: ShareMode::Text,
+                minimised: false,
+                running: true,
+                picture: Some(SCREEN),
+                seen_by: vec![peer("Grace")],
+                unseen_by: Vec::new(),
+            });
+            call
+        }
+        "watching" => {
+            call.peers[0].media.screen = true;
+            call.peers[0].screen = Some(SCREEN);
             call
         }
         "ended" => CallView {

@@ -149,7 +149,7 @@ fn look(
     ui.painter().rect_filled(pill, 12.0, t.overlay);
     text::place(ui.painter(), line, pill.center(), Align2::CENTER_CENTER);
     text::label(ui, pill, "how it comes", &words);
-    buttons(ui, place, viewing);
+    buttons(ui, part.rect, viewing);
 }
 
 /// How close, and where.
