@@ -40,6 +40,12 @@ const BURST: Duration = Duration::from_millis(500);
 /// Bytes of a packet in the speed test, as video is sent.
 const VIDEO: usize = 1_100;
 
+/// Packets of the speed test that leave together, as those of a picture do.
+const TOGETHER: u32 = 2;
+
+/// Packets that took so much longer than the quickest stood in a queue.
+const WAITS: Duration = Duration::from_millis(150);
+
 /// Below this the line is too slow for a picture.
 const TOO_SLOW: u64 = 300_000;
 
@@ -277,50 +283,54 @@ impl Loop {
         summed(sent, &arrivals)
     }
 
-    /// What the line carries up and down at once: rising bursts, until packets get lost or wait.
+    /// What the line carries up and down at once: rising bursts, until packets get lost or wait. Where they
+    /// wait, the same once more upwards alone, to tell which way is the narrow one.
     pub async fn speed(mut self) -> Check {
         let mut best = 0;
         let mut limit = None;
         for kbps in RATES {
-            let burst = 2;
-            let pace = Duration::from_secs_f64((VIDEO * burst as usize * 8) as f64 / (kbps as f64 * 1e3));
-            let ticks = (BURST.as_secs_f64() / pace.as_secs_f64()).ceil() as u32;
-            let measured = self.carry(ticks, pace, VIDEO, burst).await;
-            let arrived = measured.rate();
-            best = best.max(arrived.min(kbps * 1_000));
+            let (ticks, pace) = burst(kbps);
+            let measured = self.carry(ticks, pace, VIDEO, TOGETHER).await;
+            best = best.max(measured.rate().min(kbps * 1_000));
             if measured.loss() > 0.05 {
-                limit = Some(format!("at {kbps} kbit/s {:.0} % got lost", measured.loss() * 100.0));
+                limit = Some(Limit { kbps, sign: Sign::Lost(measured.loss()), way: None });
                 break;
             }
-            if measured.grown > Duration::from_millis(150) {
-                limit = Some(format!("at {kbps} kbit/s packets began to wait"));
+            if measured.grown > WAITS {
+                limit = Some(Limit { kbps, sign: Sign::Waited, way: self.narrow_way(kbps).await });
                 break;
             }
         }
         self.end().await;
-        let mbps = best as f64 / 1e6;
-        let check = match (&limit, best) {
-            (_, best) if best < TOO_SLOW => Check::new(
-                Step::Throughput,
-                "",
-                Outcome::Failed,
-                format!("The line carries only {:.2} Mbit/s up and down: too little for a picture.", mbps),
-            )
-            .advise("Pause other uses of the line, or call with sound only."),
-            (Some(limit), _) => Check::new(
-                Step::Throughput,
-                "",
-                if best < 1_000_000 { Outcome::Warning } else { Outcome::Passed },
-                format!("The line carries about {mbps:.1} Mbit/s up and down; {limit}."),
-            ),
-            (None, _) => Check::new(
-                Step::Throughput,
-                "",
-                Outcome::Passed,
-                format!("The line carries at least {mbps:.1} Mbit/s up and down, as much as a call takes."),
-            ),
-        };
-        check.measured(Numbers { bitrate: Some(best), ..Numbers::default() })
+        told(best, limit)
+    }
+
+    /// Which way packets at this rate wait: if they do upwards even when none of them comes back, the
+    /// relay's answers to requests wait behind them. `None` if it does not answer.
+    async fn narrow_way(&mut self, kbps: u64) -> Option<Way> {
+        // What is for an address that was given back ends at the relay.
+        self.far.release().await.ok()?;
+        settle().await;
+        let idle = self.answer().await?;
+        let (ticks, pace) = burst(kbps);
+        let mut tick = interval(pace);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let packet = [0; VIDEO];
+        for _ in 0..ticks {
+            tick.tick().await;
+            for _ in 0..TOGETHER {
+                self.near.send_channel(CHANNEL, &packet).await.ok();
+            }
+        }
+        let busy = self.answer().await?;
+        Some(if busy > idle + WAITS / 2 { Way::Up } else { Way::Down })
+    }
+
+    /// How long the relay takes to answer.
+    async fn answer(&mut self) -> Option<Duration> {
+        let asked = clock::now();
+        timeout(ALLOCATE, self.near.refresh()).await.ok()?.ok()?;
+        Some(clock::now().saturating_duration_since(asked))
     }
 
     /// Gives both addresses back.
@@ -328,6 +338,70 @@ impl Loop {
         let goodbye = async { tokio::join!(self.near.release(), self.far.release()) };
         timeout(Duration::from_secs(1), goodbye).await.ok();
     }
+}
+
+/// Of the speed test at a rate: how many times packets leave, and how far apart.
+fn burst(kbps: u64) -> (u32, Duration) {
+    let pace = Duration::from_secs_f64((VIDEO * TOGETHER as usize * 8) as f64 / (kbps as f64 * 1e3));
+    ((BURST.as_secs_f64() / pace.as_secs_f64()).ceil() as u32, pace)
+}
+
+/// Which way a line is narrow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Up,
+    Down,
+}
+
+/// How a line shows that it carries no more.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Sign {
+    /// This share got lost.
+    Lost(f64),
+    /// Packets waited.
+    Waited,
+}
+
+/// What a line does not carry any more.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Limit {
+    kbps: u64,
+    sign: Sign,
+    /// `None`: not known.
+    way: Option<Way>,
+}
+
+/// The result of the speed test, of which `best` bit/s came back. Pure.
+fn told(best: u64, limit: Option<Limit>) -> Check {
+    let mbps = best as f64 / 1e6;
+    let tried = limit.map_or(0, |limit| limit.kbps * 1_000);
+    let (upload, download) = match limit.and_then(|limit| limit.way) {
+        Some(Way::Down) => (tried.max(best), best),
+        Some(Way::Up) | None => (best, best),
+    };
+    let carries = match limit.map(|limit| limit.way) {
+        None => format!("at least {mbps:.1} Mbit/s up and down, as much as a call takes"),
+        Some(None) => format!("about {mbps:.1} Mbit/s up and down"),
+        Some(Some(Way::Up)) => format!("about {mbps:.1} Mbit/s up, and at least as much down"),
+        Some(Some(Way::Down)) => {
+            format!("about {mbps:.1} Mbit/s down, and at least {:.1} up", upload as f64 / 1e6)
+        }
+    };
+    let sign = limit.map_or_else(String::new, |limit| match limit.sign {
+        Sign::Lost(share) => format!("; at {} kbit/s {:.0} % got lost", limit.kbps, share * 100.0),
+        Sign::Waited => format!("; at {} kbit/s packets began to wait", limit.kbps),
+    });
+    let check = if best < TOO_SLOW {
+        let text = format!("The line carries only {mbps:.2} Mbit/s up and down: too little for a picture.");
+        Check::new(Step::Throughput, "", Outcome::Failed, text)
+            .advise("Pause other uses of the line, or call with sound only.")
+    } else {
+        let enough = limit.is_none() || best >= 1_000_000;
+        let outcome = if enough { Outcome::Passed } else { Outcome::Warning };
+        Check::new(Step::Throughput, "", outcome, format!("The line carries {carries}{sign}."))
+    };
+    let numbers = Numbers { upload: Some(upload), download: Some(download), ..Numbers::default() };
+    check.measured(Numbers { bitrate: Some(best), ..numbers })
 }
 
 impl Measured {
@@ -384,6 +458,21 @@ mod tests {
         // 3 000 bytes in 64 ms.
         assert!(measured.rate().abs_diff(375_000) <= 1);
         assert_eq!(summed(5, &[]).loss(), 1.0);
+    }
+
+    #[test]
+    fn the_narrow_way_is_told_where_it_is_known() {
+        let limit = |way| Some(Limit { kbps: 3_000, sign: Sign::Waited, way });
+        let numbers = |check: &Check| (check.measured.upload, check.measured.download);
+        let up = told(1_500_000, limit(Some(Way::Up)));
+        assert!(up.text.contains("about 1.5 Mbit/s up, and at least as much down"), "{}", up.text);
+        let down = told(1_500_000, limit(Some(Way::Down)));
+        assert!(down.text.contains("about 1.5 Mbit/s down, and at least 3.0 up"), "{}", down.text);
+        assert_eq!(numbers(&down), (Some(3_000_000), Some(1_500_000)));
+        let unknown = told(1_500_000, limit(None));
+        assert!(unknown.text.contains("about 1.5 Mbit/s up and down; at 3000 kbit/s packets began"));
+        assert_eq!(told(200_000, limit(None)).outcome, Outcome::Failed);
+        assert_eq!((told(5_000_000, None).outcome, numbers(&up).0), (Outcome::Passed, Some(1_500_000)));
     }
 
     #[test]

@@ -91,6 +91,12 @@ pub struct Numbers {
     /// Bits per second that went up and came down again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bitrate: Option<u64>,
+    /// Bits per second that the line carries up, at least.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upload: Option<u64>,
+    /// The same down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub download: Option<u64>,
     /// Our address as the server sees it, or at the relay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,

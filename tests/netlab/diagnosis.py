@@ -1,9 +1,11 @@
 """What the diagnosis says of calls across real networks in trouble, and what the statistics say beside what
 the lab knows: one scenario a function."""
+import json
+import subprocess
 import time
 
 from call import Call, Failed, Server, wait_for
-from lab import Lab
+from lab import Lab, inside
 
 SIZE = ("--size", "640x360")
 
@@ -131,6 +133,27 @@ def counted(programs, folder):
         raise Failed(f"the statistics count {share:.2f} of the link's bytes")
 
 
+def narrow_up(programs, folder):
+    """the connection test finds a narrow upload"""
+    speed(programs, folder, "up", "about 1.", " up, and at least as much down")
+
+
+def narrow_down(programs, folder):
+    """the connection test finds a narrow download"""
+    speed(programs, folder, "down", "about 1.", " down, and at least 3.0 up")
+
+
+def speed(programs, folder, way, *words):
+    with Lab(programs, {"a": ["restricted"], "b": ["restricted"]}, 40) as lab, Server(lab, folder / "server") as server:
+        lab.uplinks["a"][0].link(way, rate=1800, queue=200_000)
+        command = inside("a", programs / "sightline", "doctor", "--json", "--no-devices", *server.probe_flags())
+        report = json.loads(subprocess.run(command, capture_output=True, check=False).stdout)
+        text = next(check["text"] for check in report["checks"] if check["step"] == "throughput")
+        print(f"  1.8 Mbit/s {way}: {text}", flush=True)
+        if not all(word in text for word in words):
+            raise Failed(f"the connection test says: {text}")
+
+
 def newest(side):
     return wait_for(f"statistics of the {side.role}", lambda: (side.stats() or [None])[-1])
 
@@ -140,7 +163,7 @@ def selected(report):
     return next(entry for entry in report["stats"] if entry["id"] == transport["selectedCandidatePairId"])
 
 
-SCENARIOS = (blocked_udp, symmetric_here, symmetric_there, loss, queue, silence, counted)
+SCENARIOS = (blocked_udp, symmetric_here, symmetric_there, loss, queue, silence, counted, narrow_up, narrow_down)
 
 
 def diagnosis(tests, programs, folder, words=()):
