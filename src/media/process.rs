@@ -63,6 +63,13 @@ impl ProcessingConfig {
     }
 }
 
+/// The canceller's own measures begin as guesses; they are worth something after so much sound of the
+/// speaker, in blocks of 10 ms.
+const LEARNED: u32 = 500;
+
+/// Sound of the speaker at least so loud (the greatest sample) can leave an echo.
+const AUDIBLE: f32 = 0.01;
+
 type Block = [f32; BLOCK_SAMPLES];
 
 /// What the speaker plays, as the echo canceller needs it.
@@ -115,6 +122,8 @@ pub struct Processor {
     config: ProcessingConfig,
     sonora: Box<AudioProcessing>,
     far_end: FarEnd,
+    /// Blocks of audible sound that the speaker has played.
+    played: u32,
 }
 
 impl Processor {
@@ -126,7 +135,7 @@ impl Processor {
             .capture_config(stream)
             .render_config(stream)
             .build();
-        Self { config, sonora: Box::new(sonora), far_end }
+        Self { config, sonora: Box::new(sonora), far_end, played: 0 }
     }
 
     /// Switches parts on or off.
@@ -145,6 +154,8 @@ impl Processor {
             while let Ok(far) = blocks.pop() {
                 // Without an echo canceller the reference is of no use, but must not pile up.
                 if self.config.echo_cancellation {
+                    let audible = far.iter().any(|sample| sample.abs() >= AUDIBLE);
+                    self.played = self.played.saturating_add(u32::from(audible));
                     self.sonora.process_render_f32(&[&far], &mut [&mut scratch]).ok();
                 }
             }
@@ -164,6 +175,9 @@ impl Processor {
     /// How much echo comes back without and is removed with the canceller, in dB (W3C
     /// `echoReturnLoss`, `echoReturnLossEnhancement`); `None` while it is not known.
     pub fn echo_return_loss(&self) -> (Option<f64>, Option<f64>) {
+        if self.played < LEARNED {
+            return (None, None);
+        }
         let stats = self.sonora.statistics();
         (stats.echo_return_loss, stats.echo_return_loss_enhancement)
     }
@@ -206,6 +220,24 @@ mod tests {
         let left = rms(&echo_left(config, &far, 2_400)[3 * 48_000..]);
         let echo = 0.5 * rms(&far[3 * 48_000..]);
         assert!(left < echo / 10.0, "{left} left of {echo}");
+    }
+
+    #[test]
+    fn an_echo_is_measured_only_where_the_speaker_has_played() {
+        let config = ProcessingConfig { echo_cancellation: true, ..ProcessingConfig::OFF };
+        let far = Voice::new(5).take(14 * 48_000);
+        let (mut writer, reader) = FarEnd::pair();
+        let mut played = Processor::new(config, reader);
+        let mut alone = Processor::new(config, FarEnd::none());
+        for block in blocks(&far) {
+            writer.push(&block, Duration::from_millis(20));
+            for processor in [&mut played, &mut alone] {
+                let mut microphone = block;
+                processor.process(&mut microphone, Duration::ZERO);
+            }
+        }
+        assert!(played.echo_return_loss().0.is_some());
+        assert_eq!(alone.echo_return_loss(), (None, None));
     }
 
     #[test]
