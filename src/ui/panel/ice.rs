@@ -11,7 +11,7 @@ use super::table::{self, Column, Look, Sorting};
 use super::unit::{self, Unit};
 use super::{Context, sdp};
 use crate::engine::command::Command;
-use crate::record::{Gathering, History, Negotiation, SignalingState};
+use crate::record::{Gathering, History, Negotiation, SignalingState, What};
 use crate::rtc::stats::{PairState, Report};
 use crate::rtc::{DtlsState, IceState};
 use crate::ui::action::UiAction;
@@ -83,7 +83,31 @@ fn states(ui: &mut Ui, history: &History) {
         kit::pill(ui, "DTLS", dtls, dtls_mood);
         kit::pill(ui, Word::SignalingState.text(), negotiation.0, negotiation.1);
         kit::pill(ui, Word::ServerState.text(), server.0, server.1);
+        for (name, state, mood) in network(history) {
+            kit::pill(ui, name, &state, mood);
+        }
     });
+}
+
+/// What the servers' answers say about this network (docs/statistics.md), as far as they do. Pure.
+fn network(history: &History) -> Vec<(&'static str, String, Mood)> {
+    let Some(What::Nat { verdict, more }) = history.newest("nat").map(|entry| &entry.what) else {
+        return Vec::new();
+    };
+    let mood = match verdict.as_str() {
+        "no-nat" | "endpoint-independent" => Mood::Good,
+        "endpoint-dependent" => Mood::Warn,
+        "udp-blocked" => Mood::Bad,
+        _ => Mood::Plain,
+    };
+    let is = |name: &str| more.get(name).and_then(serde_json::Value::as_bool) == Some(true);
+    let vpn = more.get("vpn").and_then(serde_json::Value::as_str);
+    let yes = || Word::Yes.text().to_owned();
+    let mut pills = vec![("NAT", verdict.clone(), mood)];
+    pills.extend(is("cgnat").then(|| ("CGNAT", yes(), Mood::Warn)));
+    pills.extend(vpn.map(|name| ("VPN", name.to_owned(), Mood::Warn)));
+    pills.extend(is("ipv6").then(|| ("IPv6", yes(), Mood::Good)));
+    pills
 }
 
 /// The stages as bars on one scale of time.
@@ -349,3 +373,21 @@ const REMOTE: [Column<CandidateRow>; 5] = [
     priority(),
     by_text!(CandidateRow, ColumnRelated, 150.0, |row| row.related.clone()),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Entry;
+
+    #[test]
+    fn what_is_known_of_the_network_stands_beside_the_states() {
+        let mut history = History::default();
+        assert!(network(&history).is_empty());
+        let line =
+            r#"{"t":1.0,"ev":"nat","verdict":"endpoint-dependent","cgnat":true,"ipv6":false,"vpn":"tun0"}"#;
+        history.push(Entry::parse(line).expect("a line"));
+        let told: Vec<_> = network(&history).into_iter().map(|(name, state, _)| (name, state)).collect();
+        let expected = [("NAT", "endpoint-dependent"), ("CGNAT", "yes"), ("VPN", "tun0")];
+        assert_eq!(told, expected.map(|(name, state)| (name, state.to_owned())));
+    }
+}
