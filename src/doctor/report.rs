@@ -143,14 +143,14 @@ pub struct Check {
     pub advice: Option<String>,
     /// Numbers behind it.
     #[serde(default)]
-    pub measured: Numbers,
+    pub measured: Box<Numbers>,
 }
 
 impl Check {
     /// A check with its sentence.
     pub fn new(step: Step, subject: impl Into<String>, outcome: Outcome, text: impl Into<String>) -> Self {
         let (subject, text) = (subject.into(), text.into());
-        Self { step, subject, outcome, text, advice: None, measured: Numbers::default() }
+        Self { step, subject, outcome, text, advice: None, measured: Box::default() }
     }
 
     /// With what to do.
@@ -163,7 +163,7 @@ impl Check {
     /// With its numbers.
     #[must_use]
     pub fn measured(mut self, numbers: Numbers) -> Self {
-        self.measured = numbers;
+        self.measured = Box::new(numbers);
         self
     }
 }
