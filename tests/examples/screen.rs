@@ -35,6 +35,9 @@ use sightline::media::source::screen::{ScreenTarget, ShareMode, find, open};
 use sightline::media::{EncoderTarget, FrameSink};
 use sightline::units::{Bitrate, Resolution};
 
+/// How long a page stands, so that nothing is left to refine when the next one comes.
+const PAGE: Duration = Duration::from_secs(7);
+
 const SIZE: Resolution = Resolution::new(1920, 1080);
 
 fn main() -> Result<()> {
@@ -154,7 +157,7 @@ fn cost() -> Result<()> {
         );
     }
     let running = Running::start(VideoCodec::Vp9, Bitrate::from_kbps(1_000))?;
-    std::thread::sleep(Duration::from_secs(5));
+    std::thread::sleep(PAGE);
     let (before, began) = (process_cpu(), Instant::now());
     std::thread::sleep(Duration::from_secs(10));
     let share = (process_cpu() - before).as_secs_f64() / began.elapsed().as_secs_f64();
@@ -258,7 +261,7 @@ fn pages(folder: &Path, codec: VideoCodec, bitrate: Bitrate) -> Result<()> {
         let before = running.send.stats();
         let (mut first, mut fine, mut shown_at_1s, mut shown_at_3s) = (None, None, None, None);
         let (mut bytes, mut bytes_1s, mut count) = (0, 0, 0);
-        while let Some(wait) = Duration::from_secs(4).checked_sub(began.elapsed()) {
+        while let Some(wait) = PAGE.checked_sub(began.elapsed()) {
             let Ok((frame, at)) = running.encoded.recv_timeout(wait) else { break };
             free_at = at.max(free_at)
                 + Duration::from_secs_f64(frame.payload.len() as f64 * 8.0 / bitrate.as_bps() as f64);

@@ -9,10 +9,10 @@ use crate::media::codec::tuning::Content;
 use crate::units::Resolution;
 
 /// A picture that has stood still for so long is as fine as it gets.
-const REFINING: Duration = Duration::from_secs(6);
+const REFINING: Duration = Duration::from_secs(5);
 /// Quantized so little (see [`Spent::coarseness`]), a picture cannot become visibly finer. A coarser
 /// one that takes few bytes only waits for the rate control to have some again.
-const FINE: f64 = 0.12;
+const FINE: f64 = 0.22;
 /// A repeated picture that took so few bytes for each 100 000 pixels changed next to nothing.
 const QUIET: usize = 24;
 /// After so many of those in a row there is nothing left to refine. Not one: the encoder refreshes
