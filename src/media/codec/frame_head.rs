@@ -159,8 +159,10 @@ mod tests {
     /// Bits of a VP9 header, as text.
     fn vp9(bits: &str) -> Result<FrameHead, VpxError> {
         let bits: Vec<u8> = bits.bytes().filter(|b| matches!(b, b'0' | b'1')).map(|b| b - b'0').collect();
-        let bytes: Vec<u8> =
-            bits.chunks(8).map(|byte| byte.iter().fold(0, |value, bit| value << 1 | bit)).collect();
+        let bytes: Vec<u8> = bits
+            .chunks(8)
+            .map(|byte| byte.iter().fold(0, |value, bit| value << 1 | bit) << (8 - byte.len()))
+            .collect();
         FrameHead::parse(VideoCodec::Vp9, &[&bytes[..], &[0; 4]].concat())
     }
 
