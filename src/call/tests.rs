@@ -906,7 +906,7 @@ fn estimates_reach_the_encoders_and_a_missing_picture_is_explained() {
     test.seconds(2);
     assert!(!test.notices().contains("too slow"));
     test.path("bob", PeerPhase::Connected);
-    test.seconds(2);
+    test.transport(rate(30));
     assert!(test.notices().contains("too slow"));
     test.transport(rate(800));
     test.seconds(3);
