@@ -175,7 +175,7 @@ pub(super) fn echo(facts: &Facts) -> Option<Verdict> {
     let removed = facts.devices.echo_removed?;
     let loss = facts.devices.echo_return_loss?;
     let heard = removed < 6.0 && loss + removed < 20.0;
-    (heard && facts.stage.is(Stage::Talking, CANCELLER_LEARNS)).then(|| {
+    (heard && facts.is_connected() && facts.stage.is(Stage::Talking, CANCELLER_LEARNS)).then(|| {
         Verdict::new(
             Rule::Echo,
             Severity::Warning,
