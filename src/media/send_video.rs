@@ -672,6 +672,55 @@ mod tests {
         assert_eq!(stats.target_bitrate, bitrate);
     }
 
+    /// A screen's encoder with one picture on it, sending.
+    fn screen(codec: VideoCodec) -> (VideoSend, Arc<Latest<VideoFrame>>, Receiver<EncodedFrame>) {
+        let slot = Arc::new(Latest::new());
+        let (sink, encoded) = sync_channel(1_000);
+        let out: FrameSink = Arc::new(move |frame| sink.send(frame).unwrap());
+        let tuning = Tuning { codec, content: Content::Text };
+        let send = VideoSend::spawn_screen(slot.clone(), out, tuning).unwrap();
+        let bitrate = Bitrate::from_kbps(2_000);
+        send.set_target(EncoderTarget { max_fps: 30.0, max_resolution: SIZE, bitrate });
+        let mut planes = FramePool::new().take(SIZE);
+        paint(&mut planes, 1.0);
+        slot.put(VideoFrame::new(planes, clock::now()));
+        send.resume();
+        (send, slot, encoded)
+    }
+
+    #[test]
+    fn a_still_screen_is_refined_then_silent_and_yet_answers_who_asks_for_a_key_frame() {
+        for codec in [VideoCodec::Vp8, VideoCodec::Vp9] {
+            let (send, _slot, encoded) = screen(codec);
+            let first = encoded.recv_timeout(Duration::from_secs(10)).unwrap();
+            assert_eq!((first.kind, first.codec, first.keyframe), (TrackKind::Screen, codec.into(), true));
+            let mut refined = 0;
+            while let Ok(frame) = encoded.recv_timeout(Duration::from_secs(1)) {
+                assert!(!frame.keyframe && frame.time.ticks > first.time.ticks);
+                refined += 1;
+                assert!(refined < 200, "{codec:?} is never silent");
+            }
+            assert!(refined >= 4, "{codec:?}: {refined}");
+            send.request_keyframe();
+            assert!(encoded.recv_timeout(Duration::from_secs(10)).unwrap().keyframe);
+        }
+    }
+
+    #[test]
+    fn another_codec_begins_with_a_key_frame_of_what_is_on_the_screen() {
+        let (send, _slot, encoded) = screen(VideoCodec::Vp9);
+        encoded.recv_timeout(Duration::from_secs(10)).unwrap();
+        send.set_tuning(Tuning { codec: VideoCodec::Vp8, content: Content::Text });
+        let frames = std::iter::repeat_with(|| encoded.recv_timeout(Duration::from_secs(10)).unwrap());
+        let frame = frames.take(200).find(|frame| frame.codec == VideoCodec::Vp8.into()).unwrap();
+        let decoded = Decoder::new(VideoCodec::Vp8)
+            .unwrap()
+            .decode(&frame.payload, &FramePool::new())
+            .unwrap()
+            .unwrap();
+        assert!(frame.keyframe && decoded.planes.resolution() == SIZE);
+    }
+
     #[test]
     fn a_fast_camera_is_thinned_out_evenly() {
         let start = clock::now();
