@@ -267,6 +267,10 @@ fn pages(folder: &Path, codec: VideoCodec, bitrate: Bitrate) -> Result<()> {
                 + Duration::from_secs_f64(frame.payload.len() as f64 * 8.0 / bitrate.as_bps() as f64);
             let arrival = free_at.saturating_duration_since(began);
             let picture = decoder.decode(&frame.payload, &pool)?.context("a picture is not shown")?.planes;
+            // What was still on its way when the page changed.
+            if at < began {
+                continue;
+            }
             let quality = psnr(page.y(), picture.y());
             count += 1;
             bytes += frame.payload.len();
