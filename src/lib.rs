@@ -22,6 +22,7 @@ pub mod files;
 pub mod headless;
 pub mod link;
 pub mod media;
+pub mod pointer;
 pub mod proxy;
 pub mod record;
 pub mod rtc;

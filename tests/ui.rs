@@ -13,9 +13,12 @@ use eframe::egui::accesskit::Role;
 use eframe::egui::{self, Event, Key, Modifiers, PointerButton, Rect, Theme, Vec2, pos2, vec2};
 use egui_kittest::kittest::{NodeT as _, Queryable as _, by};
 use egui_kittest::{Harness, Node};
-use sightline::engine::command::{Command, DeviceChoice, ScreenTarget, ShareMode, Switch};
+use sightline::engine::command::{
+    ChatCommand, Command, DeviceChoice, FileCommand, ScreenTarget, ShareMode, Switch,
+};
 use sightline::engine::frames::{FrameKey, FrameSlots};
 use sightline::engine::view::{CallView, Rect as Area, ScreenItem, Screens};
+use sightline::files::FileId;
 use sightline::ui::fit::Corner;
 use sightline::ui::model::{Effect, UiModel};
 use sightline::ui::screens::{self, Screen};
@@ -455,4 +458,67 @@ fn a_shared_screen_is_the_large_picture_and_can_be_looked_at_closer() {
     assert_eq!(window.state().model.viewing.zoom.scale, Scale::Actual);
     click(&mut window, "Fit");
     assert_eq!(window.state().model.viewing.zoom.scale, Scale::Fit);
+}
+
+/// A call whose chat is open.
+fn chatting(size: Vec2) -> Window {
+    let mut window = open(view("chat").expect("the name is known"), size, Theme::Dark);
+    window.run_ok();
+    window.key_press(Key::C);
+    window.run_ok();
+    window
+}
+
+#[test]
+fn the_chat_opens_by_its_key_and_says_what_was_written_and_sends_what_is_typed() {
+    let mut window = chatting(vec2(1120.0, 720.0));
+    assert!(asked(&mut window).contains(&Effect::Send(Command::Chat(ChatCommand::Read))));
+    window.get_by_label("Grace: Tell me when you have it.");
+    window.get_by_label("Hands up: Grace");
+    window.get_by_label("Write a message").type_text("hello");
+    let effects = asked(&mut window);
+    assert!(effects.contains(&Effect::Send(Command::Chat(ChatCommand::Typing))), "{effects:?}");
+    window.key_press(Key::Enter);
+    let effects = asked(&mut window);
+    let said = Effect::Send(Command::Chat(ChatCommand::Say("hello".into())));
+    assert!(effects.contains(&said), "{effects:?}");
+    assert_eq!(window.state().model.chat_text, "");
+    let effects = click(&mut window, "Raise your hand");
+    assert!(effects.contains(&Effect::Send(Command::Chat(ChatCommand::Raise(Switch::On)))), "{effects:?}");
+}
+
+#[test]
+fn a_link_opens_only_after_it_was_shown_whole() {
+    let mut window = chatting(vec2(1120.0, 720.0));
+    let link = "https://example.org/nanosecond?wire=30cm";
+    let effects = click(&mut window, link);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::OpenLink(_))), "{effects:?}");
+    window.get_by_label("Open a page of example.org?");
+    assert!(click(&mut window, "Open").contains(&Effect::OpenLink(link.into())));
+    assert_eq!(window.state().model.asks_link, None);
+}
+
+#[test]
+fn files_are_taken_declined_and_cancelled_in_the_chat() {
+    let mut window = chatting(vec2(1120.0, 720.0));
+    let is = |command: FileCommand| Effect::Send(Command::File(command));
+    assert!(click(&mut window, "Save").contains(&is(FileCommand::Accept(FileId(1)))));
+    assert!(click(&mut window, "Decline").contains(&is(FileCommand::Decline(FileId(1)))));
+    assert!(click(&mut window, "Cancel").contains(&is(FileCommand::Cancel(FileId(2)))));
+    let shown = Effect::ShowInFolder("/tmp/report.pdf".into());
+    assert!(click(&mut window, "Show in folder").contains(&shown));
+    assert!(click(&mut window, "Send a file").contains(&Effect::ChooseFile));
+}
+
+#[test]
+fn in_a_small_window_the_chat_covers_the_pictures_and_leaves_the_buttons() {
+    let mut window = chatting(vec2(640.0, 480.0));
+    let inside = Rect::from_min_size(pos2(8.0, 8.0), vec2(640.0, 480.0)).expand(0.5);
+    for name in ["Write a message", "Send", "Close the chat", "Leave call", "Applause"] {
+        let place = window.get_by_label(name).rect();
+        assert!(inside.contains_rect(place), "{name} leaves the window: {place}");
+    }
+    click(&mut window, "Close the chat");
+    assert!(!window.state().model.chat_open);
+    window.get_by_label("Chat, 4 unread");
 }

@@ -48,18 +48,6 @@ pub enum Reaction {
 impl Reaction {
     /// All, in the order in which they are offered.
     pub const ALL: [Self; 6] = [Self::ThumbsUp, Self::Heart, Self::Laugh, Self::Wow, Self::Party, Self::Clap];
-
-    /// As it is drawn.
-    pub const fn emoji(self) -> &'static str {
-        match self {
-            Reaction::ThumbsUp => "\u{1f44d}",
-            Reaction::Heart => "\u{2764}",
-            Reaction::Laugh => "\u{1f602}",
-            Reaction::Wow => "\u{1f62e}",
-            Reaction::Party => "\u{1f389}",
-            Reaction::Clap => "\u{1f44f}",
-        }
-    }
 }
 
 /// Why a message of a stranger is not used.

@@ -25,6 +25,7 @@ use crate::clock;
 use crate::config::Settings;
 use crate::link::Link;
 use crate::media::sounds::Sound;
+use crate::pointer::Marks;
 use crate::record::convert::{self, Privacy};
 use crate::record::write::Keep;
 use crate::record::{Configuration, Phase, ShareWord, Side, SignalingState, What};
@@ -75,6 +76,8 @@ pub struct Ends {
     pub view: watch::Sender<Arc<CallView>>,
     /// Pictures.
     pub frames: FrameSlots,
+    /// Pointers and strokes.
+    pub marks: watch::Sender<Arc<Vec<Marks>>>,
     /// Told when things happen.
     pub recorder: Recorder,
 }
@@ -142,7 +145,7 @@ impl Actor {
         let network = NetworkMonitor::start();
         let options = Options { network: Some(network.network()), ..Options::new(parts.dialer.clone()) };
         let transport = Mesh::new(options, config, Handle::current(), transport_tx);
-        let talk = Talk::new(transport.data(), parts.files.clone());
+        let talk = Talk::new(transport.data(), parts.files.clone(), ends.marks);
         let settings = parts.settings.clone();
         let mut machine = CallMachine::new();
         let now = clock::now();
@@ -232,7 +235,8 @@ impl Actor {
                 self.decide(Input::Notice { severity: Severity::Warning, text });
             }
             Event::Timeout => {
-                self.talk.handle_timeout(clock::now());
+                let view = Arc::clone(&self.view.borrow());
+                self.talk.handle_timeout(&view.peers, clock::now());
                 self.decide(Input::Tick);
             }
             Event::Meters => {
@@ -275,6 +279,10 @@ impl Actor {
                 let view = Arc::clone(&self.view.borrow());
                 let news = self.talk.on_chat(command, &view.peers, clock::now());
                 news.into_iter().for_each(|news| self.record.tell(news));
+            }
+            Command::Pointer(command) => {
+                let view = Arc::clone(&self.view.borrow());
+                self.talk.on_pointer(command, &view.peers, clock::now());
             }
             Command::File(command) => {
                 let view = Arc::clone(&self.view.borrow());
@@ -433,7 +441,7 @@ impl Actor {
             TransportEvent::Stats { peer, report } => self.on_stats(&peer, report),
             TransportEvent::NetworkChange { change, reaction, .. } => self.record.network(&change, &reaction),
             TransportEvent::Data { peer, channel, message } => self.on_data(peer, channel, message),
-            TransportEvent::Room { channel, .. } => self.talk.on_room(channel),
+            TransportEvent::Room { peer, channel } => self.talk.on_room(peer, channel),
             TransportEvent::Channels { peer, state } => self.talk.on_channels(peer, state),
             TransportEvent::TargetRate { .. } => {}
         }

@@ -9,6 +9,7 @@ use crate::config::Settings;
 use crate::files::FileId;
 use crate::link::Link;
 pub use crate::media::source::screen::{ScreenTarget, ShareMode};
+use crate::pointer::Point;
 
 /// A switch with a name instead of a bare `bool`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,20 @@ pub enum ChatCommand {
     React(Reaction),
     /// Has read everything.
     Read,
+}
+
+/// What a person may do with the pointer on a shared screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PointerCommand {
+    /// Points at a place of the others' screen, or beside it.
+    Move {
+        /// Where; `None`: beside it.
+        at: Option<Point>,
+        /// A stroke is being drawn.
+        draws: bool,
+    },
+    /// Whether the others may point at ours.
+    Allow(Switch),
 }
 
 /// What a person may do with files.
@@ -157,6 +172,8 @@ pub enum Command {
     Chat(ChatCommand),
     /// Something with a file.
     File(FileCommand),
+    /// Something with the pointer on a shared screen.
+    Pointer(PointerCommand),
     /// Looks for a new network path to everybody.
     RestartIce,
     /// Ends the engine.

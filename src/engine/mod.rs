@@ -31,6 +31,7 @@ pub use hosting::Hosting;
 use parts::EngineParts;
 use view::CallView;
 
+use crate::pointer::Marks;
 use crate::record::{Entry, History};
 
 /// Commands given faster than they are carried out; a window drops further clicks, a script waits.
@@ -50,6 +51,8 @@ pub struct EngineHandle {
     pub history: watch::Receiver<Arc<History>>,
     /// Pictures: always the newest.
     pub frames: FrameSlots,
+    /// Pointers and strokes over a shared screen: always the newest.
+    pub marks: watch::Receiver<Arc<Vec<Marks>>>,
     task: JoinHandle<()>,
 }
 
@@ -61,9 +64,10 @@ impl Engine {
         let (history_in, history) = watch::channel(Arc::default());
         let frames = FrameSlots::new();
         let recorder = recorder::Recorder::new(history_in, observer, parts.records.clone());
-        let ends = actor::Ends { commands, view, frames: frames.clone(), recorder };
+        let (marks_in, marks) = watch::channel(Arc::default());
+        let ends = actor::Ends { commands, view, frames: frames.clone(), marks: marks_in, recorder };
         let task = tokio::spawn(actor::Actor::new(parts, ends).run());
-        EngineHandle { commands: commands_in, view: shown, history, frames, task }
+        EngineHandle { commands: commands_in, view: shown, history, frames, marks, task }
     }
 }
 

@@ -2,15 +2,18 @@
 //! conversation, the files, and the record.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use signaling_protocol::PeerId;
+use tokio::sync::watch;
 
-use super::command::{ChatCommand, FileCommand};
+use super::command::{ChatCommand, FileCommand, PointerCommand};
 use super::view::{CallView, PeerView};
 use crate::chat::{Conversation, Message, News};
 use crate::files::{FileId, FileView, Files, Folder, Input, Way};
+use crate::pointer::{Board, Hand, Marks};
 use crate::record::{Side, What};
 use crate::rtc::channel::{Channel, ChannelState, DataSender, Refusal};
 
@@ -24,13 +27,20 @@ pub struct Talk {
     people: BTreeMap<PeerId, ChannelState>,
     /// Told that the chat does not reach them.
     told_absent: BTreeSet<PeerId>,
+    /// Ours, over the others' screen.
+    hand: Hand,
+    /// Everybody's.
+    board: Board,
+    /// The others may point at our screen.
+    pointing_allowed: bool,
+    marks: watch::Sender<Arc<Vec<Marks>>>,
     /// The state of each file, as it was recorded.
     recorded: BTreeMap<FileId, &'static str>,
 }
 
 impl Talk {
     /// Nobody is there yet.
-    pub fn new(data: DataSender, folder: Folder) -> Self {
+    pub fn new(data: DataSender, folder: Folder, marks: watch::Sender<Arc<Vec<Marks>>>) -> Self {
         let files = Files::start(folder, data.clone())
             .inspect_err(|error| tracing::error!(%error, "files cannot be sent or received"));
         Self {
@@ -39,6 +49,10 @@ impl Talk {
             files: files.ok(),
             people: BTreeMap::new(),
             told_absent: BTreeSet::new(),
+            hand: Hand::default(),
+            board: Board::default(),
+            pointing_allowed: true,
+            marks,
             recorded: BTreeMap::new(),
         }
     }
@@ -47,6 +61,9 @@ impl Talk {
     pub fn reset(&mut self) {
         self.chat.reset();
         self.told_absent.clear();
+        self.pointing_allowed = true;
+        self.board.clear();
+        self.show_marks();
         self.tell_files(Input::Reset);
     }
 
@@ -60,6 +77,8 @@ impl Talk {
     pub fn forget(&mut self, peer: &PeerId) {
         self.people.remove(peer);
         self.chat.forget(peer);
+        self.board.forget(peer);
+        self.show_marks();
         self.tell_files(Input::Gone(peer.clone()));
     }
 
@@ -85,18 +104,59 @@ impl Talk {
 
     /// When [`Talk::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.chat.poll_timeout()
+        let times = [self.chat.poll_timeout(), self.hand.poll_timeout(), self.board.poll_timeout()];
+        times.into_iter().flatten().min()
     }
 
-    /// What was seen long enough goes.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    /// What was seen long enough goes, and what waited for its turn leaves.
+    pub fn handle_timeout(&mut self, people: &[PeerView], now: Instant) {
         self.chat.handle_timeout(now);
+        self.board.handle_timeout(now);
+        self.point(people, now);
+        self.show_marks();
+    }
+
+    fn show_marks(&self) {
+        let marks = self.board.marks();
+        self.marks.send_if_modified(|shown| {
+            let changed = *shown != marks;
+            if changed {
+                *shown = marks;
+            }
+            changed
+        });
+    }
+
+    /// Tells where our hand is, if it is time.
+    fn point(&mut self, people: &[PeerView], now: Instant) {
+        let Some(message) = self.hand.poll(now) else { return };
+        let bytes = message.write();
+        for person in people {
+            // Newer ones follow; what is refused is lost.
+            self.data.send(&person.peer, Channel::Pointer, bytes.clone()).ok();
+        }
+    }
+
+    /// Something that the person does with the pointer.
+    pub fn on_pointer(&mut self, command: PointerCommand, people: &[PeerView], now: Instant) {
+        match command {
+            PointerCommand::Move { at, draws } => {
+                self.hand.moved(at, draws);
+                self.point(people, now);
+            }
+            PointerCommand::Allow(switch) => {
+                self.pointing_allowed = switch.is_on();
+                self.board.clear();
+                self.show_marks();
+            }
+        }
     }
 
     /// What a face shows.
     pub fn fill(&self, view: &mut CallView) {
         view.chat = self.chat.view();
         view.files = self.files.as_ref().map(Files::view).unwrap_or_default();
+        view.pointing_allowed = self.pointing_allowed;
         let absent = |(_, state): &(&PeerId, &ChannelState)| **state == ChannelState::Absent;
         view.without_channels = self.people.iter().filter(absent).map(|(peer, _)| peer.clone()).collect();
     }
@@ -199,14 +259,19 @@ impl Talk {
                 self.tell_files(Input::Data { peer, person: name.to_owned(), message });
                 None
             }
-            Channel::Pointer => None,
+            Channel::Pointer => {
+                if self.pointing_allowed && self.board.on_message(&peer, name, &message, now) {
+                    self.show_marks();
+                }
+                None
+            }
         }
     }
 
     /// There is room again.
-    pub fn on_room(&self, channel: Channel) {
+    pub fn on_room(&self, peer: PeerId, channel: Channel) {
         if channel == Channel::Files {
-            self.tell_files(Input::Room);
+            self.tell_files(Input::Room(peer));
         }
     }
 

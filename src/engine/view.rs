@@ -50,6 +50,8 @@ pub struct CallView {
     pub chat: ChatView,
     /// Files on their way and lately, oldest first.
     pub files: Arc<Vec<FileView>>,
+    /// The others may point at our screen while it is shared.
+    pub pointing_allowed: bool,
     /// Those whose programs have neither chat nor files.
     pub without_channels: Vec<PeerId>,
     /// What could be shown of our screen, while somebody looks.

@@ -70,7 +70,7 @@ pub enum Input {
         message: Bytes,
     },
     /// There is room again in somebody's channel.
-    Room,
+    Room(PeerId),
     /// Somebody left.
     Gone(PeerId),
     /// A new call: what is over is forgotten.
@@ -97,7 +97,7 @@ impl Files {
             control: BTreeMap::new(),
             interrupted: Vec::new(),
             made: 0,
-            blocked: None,
+            blocked: BTreeMap::new(),
             buffer: Vec::new(),
             tell,
             told_at: None,
@@ -150,8 +150,8 @@ struct Service {
     /// What was accepted and broke off: it needs no second consent.
     interrupted: Vec<Hash>,
     made: u64,
-    /// A piece was refused; when to try again.
-    blocked: Option<Instant>,
+    /// To whom a piece was refused; when to try again.
+    blocked: BTreeMap<PeerId, Instant>,
     buffer: Vec<u8>,
     tell: watch::Sender<Arc<Vec<FileView>>>,
     told_at: Option<Instant>,
@@ -183,7 +183,7 @@ impl Service {
 
     /// How long nothing has to be done.
     fn patience(&self, now: Instant) -> Duration {
-        match self.blocked {
+        match self.blocked.values().min() {
             Some(at) => at.saturating_duration_since(now),
             None if self.transfers.iter().all(|transfer| transfer.view.state.is_over()) => {
                 Duration::from_secs(3_600)
@@ -206,7 +206,9 @@ impl Service {
                 Some(message) => self.on_message(peer, &person, message),
                 None => tracing::debug!("a message about a file cannot be read"),
             },
-            Input::Room => self.blocked = None,
+            Input::Room(peer) => {
+                self.blocked.remove(&peer);
+            }
             Input::Gone(peer) => self.gone(&peer),
             Input::Reset => {
                 self.transfers.retain(|transfer| !transfer.view.state.is_over());
@@ -310,22 +312,17 @@ impl Service {
         self.flush();
         let mut busy = false;
         let mut moving: BTreeMap<PeerId, usize> = BTreeMap::new();
-        if self.blocked.is_some_and(|at| at <= now) {
-            self.blocked = None;
-        }
+        self.blocked.retain(|_, at| *at > now);
         for at in 0..self.transfers.len() {
             let peer = self.transfers[at].view.peer.clone();
             let outcome = match &self.transfers[at].role {
                 Role::Preparing(_) => self.hash(at, now),
                 Role::Checking(..) => self.check(at, now),
                 Role::Sending(sending) if sending.is_sending() => {
+                    let is_blocked = self.blocked.contains_key(&peer);
                     let turn = moving.entry(peer).or_default();
                     *turn += 1;
-                    if *turn > AT_ONCE || self.blocked.is_some() {
-                        Ok(false)
-                    } else {
-                        self.send_pieces(at, now)
-                    }
+                    if *turn > AT_ONCE || is_blocked { Ok(false) } else { self.send_pieces(at, now) }
                 }
                 Role::Sending(_) | Role::Asked(_) | Role::Receiving(_) | Role::Over => Ok(false),
             };
@@ -359,7 +356,7 @@ impl Service {
             match self.data.send(&view.peer, Channel::Files, piece) {
                 Ok(()) => sending.taken(),
                 Err(Refusal::Full) => {
-                    self.blocked = Some(now + RETRY);
+                    self.blocked.insert(view.peer.clone(), now + RETRY);
                     return Ok(false);
                 }
                 // Whoever left is told of by `Gone`.
@@ -621,6 +618,7 @@ impl Service {
 
     fn gone(&mut self, peer: &PeerId) {
         self.control.remove(peer);
+        self.blocked.remove(peer);
         for at in 0..self.transfers.len() {
             let transfer = &self.transfers[at];
             if transfer.view.peer != *peer || transfer.view.state.is_over() {

@@ -30,7 +30,8 @@ impl Side {
     fn post(&mut self) -> Option<bytes::Bytes> {
         let (channel, message) = self.posts.try_recv().ok()?;
         if self.mailbox.done(channel, message.len()) {
-            self.files.tell(Input::Room);
+            let other = if self.id.as_str() == "a" { "b" } else { "a" };
+            self.files.tell(Input::Room(PeerId::new(other).unwrap()));
         }
         Some(message)
     }

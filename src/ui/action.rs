@@ -1,5 +1,7 @@
 //! What a click can mean.
 
+use std::path::PathBuf;
+
 use super::fit::Corner;
 use crate::engine::command::{Command, ScreenTarget, ShareMode};
 
@@ -39,6 +41,18 @@ pub enum UiAction {
     TogglePanel,
     /// Opens the connection panel where it says in words how it goes.
     ShowVerdict,
+    /// Opens the chat or closes it.
+    ToggleChat,
+    /// A link in the chat was clicked: asks whether to open it.
+    AskLink(String),
+    /// Opens a link that was asked about.
+    OpenLink(String),
+    /// Does not open it.
+    ForgetLink,
+    /// Chooses files to send.
+    ChooseFile,
+    /// Shows a file that came where it is.
+    ShowInFolder(PathBuf),
     /// Puts a text on the clipboard.
     CopyText(String),
     /// Writes the record of this call to a file.

@@ -36,6 +36,19 @@ pub fn share(share: f32) -> String {
     format!("{percent:.1} %")
 }
 
+/// `3.4 MB`, in powers of ten as file managers count.
+pub fn bytes(bytes: u64) -> String {
+    let mut size = bytes as f64;
+    for unit in ["bytes", "kB", "MB", "GB"] {
+        if size < 999.95 {
+            let decimals = if unit == "bytes" || size >= 99.95 { 0 } else { 1 };
+            return format!("{size:.decimals$} {unit}");
+        }
+        size /= 1e3;
+    }
+    format!("{size:.1} TB")
+}
+
 /// How often.
 pub fn times(count: u32) -> String {
     match count {

@@ -49,6 +49,17 @@ impl Icon {
     pub const CHECK_CIRCLE: Icon = Icon('\u{e184}');
     pub const X_CIRCLE: Icon = Icon('\u{e4f8}');
 
+    pub const CHAT: Icon = Icon('\u{e16e}');
+    pub const THUMBS_UP: Icon = Icon('\u{e48e}');
+    pub const HEART: Icon = Icon('\u{e2a8}');
+    pub const SMILEY: Icon = Icon('\u{e436}');
+    pub const SPARKLE: Icon = Icon('\u{e6a2}');
+    pub const CONFETTI: Icon = Icon('\u{e81a}');
+    pub const HANDS_CLAPPING: Icon = Icon('\u{e6a0}');
+    pub const HAND_PALM: Icon = Icon('\u{e57e}');
+    pub const PAPERCLIP: Icon = Icon('\u{e39a}');
+    pub const PAPER_PLANE: Icon = Icon('\u{e396}');
+
     /// The character.
     pub const fn char(self) -> char {
         self.0

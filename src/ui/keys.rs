@@ -1,4 +1,4 @@
-//! The keys: M, V, S, F, Esc, Ctrl+I and Ctrl+W. None while a text is being typed, except the last three.
+//! The keys: M, V, S, F, C, Esc, Ctrl+I and Ctrl+W. None while a text is being typed, except the last three.
 
 use eframe::egui::{Context, Key, Modifiers};
 
@@ -18,6 +18,7 @@ pub fn actions(ctx: &Context, model: &UiModel) -> Vec<UiAction> {
     }
     let free = model.draft.is_none()
         && model.asks_switch.is_none()
+        && model.asks_link.is_none()
         && model.checkup.is_none()
         && model.share_picker.is_none();
     if free && pressed(Modifiers::COMMAND, Key::I) {
@@ -41,6 +42,9 @@ pub fn actions(ctx: &Context, model: &UiModel) -> Vec<UiAction> {
     }
     if in_call && pressed(Modifiers::NONE, Key::F) {
         actions.push(UiAction::ToggleFullScreen);
+    }
+    if in_call && pressed(Modifiers::NONE, Key::C) {
+        actions.push(UiAction::ToggleChat);
     }
     actions
 }

@@ -1,6 +1,7 @@
 //! What the window shows: the engine's view, and what only the window knows (what is being typed,
 //! which panel is open, where the small picture lies). No state of the call.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::action::UiAction;
@@ -57,6 +58,16 @@ pub struct UiModel {
     pub viewing: Viewing,
     /// The test of the connection, while it is open.
     pub checkup: Option<Checkup>,
+    /// The chat is open.
+    pub chat_open: bool,
+    /// What is being written.
+    pub chat_text: String,
+    /// The field for it gets the keyboard.
+    pub chat_wants_focus: bool,
+    /// A link that was clicked and not opened yet.
+    pub asks_link: Option<String>,
+    /// Reactions that are seen, and since when in the window's time (seconds).
+    pub seen_reactions: Vec<(u64, f64)>,
     previewing: bool,
 }
 
@@ -75,6 +86,12 @@ pub enum Effect {
     StartCheckup,
     /// End that.
     StopCheckup,
+    /// Give a link to the browser.
+    OpenLink(String),
+    /// Let the person choose files to send.
+    ChooseFile,
+    /// Show a file where it is.
+    ShowInFolder(PathBuf),
     /// Close the window.
     Close,
 }
@@ -102,6 +119,11 @@ impl UiModel {
             share_picker: None,
             viewing: Viewing::default(),
             checkup: None,
+            chat_open: false,
+            chat_text: String::new(),
+            chat_wants_focus: false,
+            asks_link: None,
+            seen_reactions: Vec::new(),
             previewing: false,
         }
     }
@@ -138,6 +160,9 @@ impl UiModel {
                 if self.share_picker.take().is_some() {
                     effects.push(Effect::Send(Command::LookAtScreens(Switch::Off)));
                 }
+                self.chat_open = false;
+                self.chat_text.clear();
+                self.asks_link = None;
                 self.copy_when_there &= old.phase == CallPhase::Idle;
                 if self.full_screen {
                     self.full_screen = false;
@@ -275,6 +300,25 @@ impl UiModel {
                 Vec::new()
             }
             UiAction::CopyText(text) => vec![Effect::Copy(text)],
+            UiAction::ToggleChat => {
+                self.chat_open = !self.chat_open;
+                self.chat_wants_focus = self.chat_open;
+                Vec::new()
+            }
+            UiAction::AskLink(link) => {
+                self.asks_link = Some(link);
+                Vec::new()
+            }
+            UiAction::ForgetLink => {
+                self.asks_link = None;
+                Vec::new()
+            }
+            UiAction::OpenLink(link) => {
+                self.asks_link = None;
+                vec![Effect::OpenLink(link)]
+            }
+            UiAction::ChooseFile => vec![Effect::ChooseFile],
+            UiAction::ShowInFolder(path) => vec![Effect::ShowInFolder(path)],
             UiAction::SaveSession => vec![Effect::Send(Command::KeepRecord)],
             UiAction::ExportSession => vec![Effect::Send(Command::ExportRecord)],
             UiAction::ToggleShare => {

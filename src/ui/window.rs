@@ -1,6 +1,7 @@
 //! The window itself: eframe's loop around the model and the screens.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
@@ -22,8 +23,9 @@ use crate::config::{Settings, Theme};
 use crate::desktop::appearance::{self, Appearance};
 use crate::desktop::instance::Handover;
 use crate::desktop::notify::{Answer, Notifier};
+use crate::desktop::reveal;
 use crate::doctor::Running;
-use crate::engine::command::Command;
+use crate::engine::command::{Command, FileCommand};
 use crate::engine::frames::FrameSlots;
 use crate::engine::view::{CallPhase, CallView, Visitor};
 use crate::record::History;
@@ -93,6 +95,8 @@ struct Window {
     theme: Option<Theme>,
     checkup: Box<dyn Fn(&Settings) -> Running + Send>,
     running: Option<Running>,
+    /// The dialog for files is open.
+    choosing: Arc<AtomicBool>,
 }
 
 impl Window {
@@ -139,6 +143,7 @@ impl Window {
             theme: None,
             checkup,
             running: None,
+            choosing: Arc::default(),
         }
     }
 
@@ -157,8 +162,29 @@ impl Window {
                 Effect::FullScreen(fill) => ctx.send_viewport_cmd(ViewportCommand::Fullscreen(fill)),
                 Effect::StartCheckup => self.running = Some((self.checkup)(&self.model.view.settings)),
                 Effect::StopCheckup => self.running = None,
+                Effect::OpenLink(link) => ctx.open_url(egui::OpenUrl::new_tab(link)),
+                Effect::ChooseFile => self.choose_files(),
+                Effect::ShowInFolder(path) => reveal::reveal(&path),
                 Effect::Close => ctx.send_viewport_cmd(ViewportCommand::Close),
             }
+        }
+    }
+
+    /// Lets the person choose, on a thread, since the system's dialog blocks; one at a time.
+    fn choose_files(&self) {
+        if self.choosing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (commands, choosing) = (self.commands.clone(), Arc::clone(&self.choosing));
+        let chooser = std::thread::Builder::new().name("choose files".into()).spawn(move || {
+            for path in rfd::FileDialog::new().pick_files().unwrap_or_default() {
+                commands.blocking_send(Command::File(FileCommand::Send(path))).ok();
+            }
+            choosing.store(false, Ordering::Release);
+        });
+        if let Err(error) = chooser {
+            tracing::error!(%error, "no file can be chosen");
+            self.choosing.store(false, Ordering::Release);
         }
     }
 

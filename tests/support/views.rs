@@ -1,13 +1,16 @@
 //! Views and pictures made by hand, for tests of the window and for looking at its screens.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use sightline::chat::{Author, ChatView, Entry, Reaction, Shown};
 use sightline::clock;
 use sightline::engine::command::ShareMode;
 use sightline::engine::view::{
     CallPhase, CallView, Device, DeviceState, EndReason, Invite, LocalView, Notice, PeerView, Quality,
     ScreenPicture, Severity, ShareView, Summary, Visitor,
 };
+use sightline::files::{FileId, FileState, FileView, Way};
 use sightline::media::encoded::VideoCodec;
 use sightline::media::frame::{FramePool, VideoFrame};
 use sightline::rtc::{CandidateType, IceState, PairEnd, PeerPhase, SelectedPair};
@@ -29,6 +32,7 @@ pub const NAMES: &[&str] = &[
     "three",
     "sharing",
     "watching",
+    "chat",
     "ended",
     "failed",
 ];
@@ -108,6 +112,57 @@ pub fn in_call() -> CallView {
         duration: Some(Duration::from_secs(1458)),
         ..with_invite(CallPhase::InCall)
     }
+}
+
+fn chat() -> ChatView {
+    let grace = || Author::Peer { peer: peer("Grace"), name: "Grace".into() };
+    let said = [
+        (grace(), "The compiler is here: https://example.org/nanosecond?wire=30cm"),
+        (grace(), "Tell me when you have it."),
+        (
+            Author::Me,
+            "Got it, thank you! I will read it to the end\nand write down what I do not understand.",
+        ),
+        (Author::Program, "A message of Alan is not shown: it has 10485760 bytes; 8000 is the most."),
+        (grace(), "invoice[U+202E]fdp.exe is not a PDF, by the way."),
+    ];
+    let entries = said.into_iter().zip(1..).map(|((author, text), id)| Entry {
+        id,
+        author,
+        text: text.to_owned(),
+        after: Duration::from_secs(61 * id),
+    });
+    ChatView {
+        entries: Arc::new(entries.collect()),
+        unread: 3,
+        typing: vec!["Grace".into()],
+        hands: vec![peer("Grace")],
+        my_hand: false,
+        reactions: Reaction::ALL
+            .into_iter()
+            .zip(100..)
+            .map(|(reaction, id)| Shown { id, peer: Some(peer("Grace")), name: "Grace".into(), reaction })
+            .collect(),
+    }
+}
+
+fn files() -> Arc<Vec<FileView>> {
+    let file = |id, name: &str, size, way, state, moved| FileView {
+        id: FileId(id),
+        peer: peer("Grace"),
+        person: "Grace".into(),
+        name: name.into(),
+        size,
+        way,
+        state,
+        moved,
+        rate: 3_400_000,
+    };
+    Arc::new(vec![
+        file(1, "moth.jpg", 812_000, Way::Receiving, FileState::Asking, 0),
+        file(2, "A-0 system.tar.gz", 5_000_000_000, Way::Sending, FileState::Moving, 1_700_000_000),
+        file(3, "report.pdf", 9, Way::Receiving, FileState::Done { path: Some("/tmp/report.pdf".into()) }, 9),
+    ])
 }
 
 /// A view by its name.
@@ -190,6 +245,12 @@ pub fn view(name: &str) -> Option<CallView> {
         "watching" => {
             call.peers[0].media.screen = true;
             call.peers[0].screen = Some(SCREEN);
+            call
+        }
+        "chat" => {
+            call.peers.push(PeerView { speaking: false, ..connected("Alan Mathison Turing") });
+            call.chat = chat();
+            call.files = files();
             call
         }
         "ended" => CallView {

@@ -375,6 +375,7 @@ impl Peer {
                 self.tell_carrier().await;
                 if state == DtlsState::Connected {
                     self.begin_media(now).await;
+                    self.move_channels().await;
                 }
             }
             Event::Target { bitrate, loss } if carrier => self.on_target(bitrate, loss).await,

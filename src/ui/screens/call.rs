@@ -3,7 +3,7 @@
 use eframe::egui::{Align2, CursorIcon, Id, Rect, Role, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 use super::start::{camera_button, microphone_button, tip};
-use super::{Screen, header, share_banner, share_view, stage, visitor, waiting};
+use super::{Screen, chat_pane, header, share_banner, share_view, stage, visitor, waiting};
 use crate::diagnosis::Severity;
 use crate::engine::command::Command;
 use crate::engine::view::CallPhase;
@@ -34,8 +34,15 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen, actions: &mut
     // In full screen the buttons float at the bottom.
     let dock =
         if model.full_screen { place.shrink(gap).with_max_y(area.bottom() - size::BAR) } else { place };
-    let (beside, panel) = model.panel.dock(dock);
-    let stage = if panel.is_some() { beside } else { Some(place) };
+    let (dock, chat) = match model.chat_open {
+        true => {
+            let (rest, pane) = chat_pane::dock(dock);
+            (rest, Some(pane))
+        }
+        false => (Some(dock), None),
+    };
+    let (beside, panel) = dock.map_or((None, None), |dock| model.panel.dock(dock));
+    let stage = if panel.is_some() || chat.is_some() { beside } else { Some(place) };
     if let Some(stage) = stage {
         match model.view.phase {
             CallPhase::InCall => {}
@@ -53,7 +60,12 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen, actions: &mut
     }
     if let Some(stage) = stage {
         verdict(ui, visitor::below(share_banner::below(stage, model), model), model, actions);
+        chat_pane::over_pictures(ui, stage, model);
     }
+    if let Some(pane) = chat {
+        chat_pane::show(ui, pane, model, actions);
+    }
+    chat_pane::dropped(ui, place, model, actions);
     visitor::show(ui, stage.unwrap_or(place), model, actions);
     if controls {
         bar(ui, area, model, actions);
@@ -78,7 +90,8 @@ fn controls_wanted(ui: &Ui, model: &UiModel) -> bool {
 fn bar(ui: &mut Ui, area: Rect, model: &UiModel, actions: &mut Vec<UiAction>) {
     let row = Rect::from_min_max(pos2(area.left(), area.bottom() - size::BAR), area.max);
     ui.scope_builder(UiBuilder::new().scope_id(Id::unique("bar")).max_rect(row), |ui| {
-        let widths = [size::ROUND, size::ROUND, size::ROUND, size::ROUND, size::ROUND, size::ROUND, 68.0];
+        let widths =
+            [size::ROUND, size::ROUND, size::ROUND, size::ROUND, size::ROUND, size::ROUND, size::ROUND, 68.0];
         let total: f32 = widths.iter().sum::<f32>() + space::S * (widths.len() - 1) as f32 + 2.0 * space::S;
         let t = theme::tokens(ui.ctx());
         if model.full_screen {
@@ -131,6 +144,7 @@ fn bar(ui: &mut Ui, area: Rect, model: &UiModel, actions: &mut Vec<UiAction>) {
         if details.tip(&tip(Word::OpenPanel, "Ctrl+I")).show_at(ui, "panel", next(size::ROUND)).clicked() {
             actions.push(UiAction::TogglePanel);
         }
+        chat_pane::button(ui, next(size::ROUND), model, actions);
         let line = next(0.0);
         ui.painter().vline(line.x, line.y - 12.0..=line.y + 12.0, (1.0, t.line));
         let leave = IconButton::new(Icon::PHONE_DISCONNECT, Word::LeaveCall.text())

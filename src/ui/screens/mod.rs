@@ -2,6 +2,7 @@
 //! says what was clicked; none does anything itself.
 
 pub mod call;
+pub mod chat_pane;
 pub mod checkup;
 pub mod ended;
 pub mod header;
@@ -56,6 +57,7 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen) -> Vec<UiActi
     share_picker::show(ui, model, screen, &mut actions);
     share_view::show_window(ui, model, screen, &mut actions);
     visitor::switch(ui, model, &mut actions);
+    chat_pane::ask_link(ui, model, &mut actions);
     let view = std::sync::Arc::clone(&model.view);
     let window = ui.ctx().content_rect();
     // Not over the panel, where the matter is told at length, if there is a place beside it.

@@ -1,0 +1,492 @@
+//! The chat beside the pictures: what was said, files, and a field to write in.
+//!
+//! In a narrow window it covers the pictures.
+
+use std::time::Duration;
+
+use eframe::egui::{
+    Align, Align2, Color32, CornerRadius, Frame, Id, Key, Label, Layout, Margin, Modifiers, Rect, RichText,
+    ScrollArea, Sense, Stroke, TextEdit, Ui, UiBuilder, pos2, vec2,
+};
+
+use crate::chat::links::{Piece, pieces};
+use crate::chat::{Author, Entry, LONGEST_TEXT, Reaction};
+use crate::engine::command::{ChatCommand, Command, FileCommand, Switch};
+use crate::engine::view::{CallPhase, PeerView};
+use crate::files::{FileState, FileView, Way};
+use crate::ui::action::UiAction;
+use crate::ui::format;
+use crate::ui::icons::{self, Icon, Weight};
+use crate::ui::model::UiModel;
+use crate::ui::theme::{self, size, space};
+use crate::ui::widgets::button::{IconButton, Kind, TextButton};
+use crate::ui::widgets::text;
+use crate::ui::words::Word;
+
+/// How wide it is beside the pictures.
+const WIDTH: f32 = 320.0;
+
+/// Less is left for pictures only when the pane covers them.
+const LEAST_STAGE: f32 = 420.0;
+
+/// The field grows to so many lines.
+const LINES: usize = 4;
+
+/// The rest of `area` beside the pane, and the pane's part; `None` for what has no room.
+pub fn dock(area: Rect) -> (Option<Rect>, Rect) {
+    if area.width() - WIDTH - space::M < LEAST_STAGE {
+        return (None, area);
+    }
+    let edge = area.right() - WIDTH;
+    (Some(area.with_max_x(edge - space::M)), area.with_min_x(edge))
+}
+
+/// Draws it into `place`.
+pub fn show(ui: &mut Ui, place: Rect, model: &mut UiModel, actions: &mut Vec<UiAction>) {
+    let t = theme::tokens(ui.ctx());
+    ui.interact(place, Id::unique("chat pane"), Sense::click_and_drag());
+    ui.painter().rect_filled(place, CornerRadius::same(size::RADIUS_CARD), t.card);
+    let inner = place.shrink(space::M);
+    ui.scope_builder(UiBuilder::new().scope_id(Id::unique("chat")).max_rect(inner), |ui| {
+        head(ui, actions);
+        let foot = 1.5 * size::CONTROL + 3.0 * space::S + rows(&model.chat_text) as f32 * 18.0;
+        let top = ui.cursor().top() + space::S;
+        let middle = Rect::from_min_max(pos2(inner.left(), top), pos2(inner.right(), inner.bottom() - foot));
+        ui.scope_builder(UiBuilder::new().max_rect(middle), |ui| history(ui, model, actions));
+        let below = Rect::from_min_max(pos2(inner.left(), middle.bottom() + space::S), inner.max);
+        ui.scope_builder(UiBuilder::new().max_rect(below), |ui| {
+            reactions(ui, model, actions);
+            field(ui, model, actions);
+        });
+    });
+    if model.view.chat.unread > 0 {
+        actions.push(chat(ChatCommand::Read));
+    }
+}
+
+const fn chat(command: ChatCommand) -> UiAction {
+    UiAction::Command(Command::Chat(command))
+}
+
+const fn file(command: FileCommand) -> UiAction {
+    UiAction::Command(Command::File(command))
+}
+
+fn rows(text: &str) -> usize {
+    text.lines().count().clamp(1, LINES)
+}
+
+fn head(ui: &mut Ui, actions: &mut Vec<UiAction>) {
+    ui.horizontal(|ui| {
+        ui.label(RichText::new(Word::Chat.text()).font(theme::strong(size::HEADING)));
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let close = IconButton::new(Icon::X, Word::CloseChat.text()).kind(Kind::Quiet).small();
+            if close.show(ui).clicked() {
+                actions.push(UiAction::ToggleChat);
+            }
+        });
+    });
+}
+
+/// What was said and sent, the newest at the bottom.
+fn history(ui: &mut Ui, model: &UiModel, actions: &mut Vec<UiAction>) {
+    let t = theme::tokens(ui.ctx());
+    let view = &model.view;
+    ScrollArea::vertical().id_salt("history").stick_to_bottom(true).auto_shrink([false, false]).show(
+        ui,
+        |ui| {
+            ui.spacing_mut().item_spacing.y = space::S;
+            if view.chat.entries.is_empty() && view.files.is_empty() {
+                ui.add_space(space::M);
+                ui.add(Label::new(RichText::new(Word::ChatEmpty.text()).color(t.soft)).wrap());
+            }
+            let mut before: Option<&Author> = None;
+            for entry in view.chat.entries.iter() {
+                said(ui, entry, before == Some(&entry.author), actions);
+                before = Some(&entry.author);
+            }
+            for file in view.files.iter() {
+                card(ui, file, actions);
+            }
+            for name in &view.chat.typing {
+                let words = Word::IsTyping.with(name);
+                ui.label(RichText::new(words).font(theme::font(size::SMALL)).color(t.soft));
+            }
+            for person in view.peers.iter().filter(|person| view.without_channels.contains(&person.peer)) {
+                let words = Word::CannotChat.with(super::header::name_of(person));
+                ui.add(Label::new(RichText::new(words).color(t.warn)).wrap());
+            }
+        },
+    );
+}
+
+fn said(ui: &mut Ui, entry: &Entry, again: bool, actions: &mut Vec<UiAction>) {
+    let t = theme::tokens(ui.ctx());
+    let (name, color) = match &entry.author {
+        Author::Me => (Word::You.text(), t.accent),
+        Author::Peer { name, .. } if name.is_empty() => (Word::Guest.text(), t.text),
+        Author::Peer { name, .. } => (name.as_str(), t.text),
+        Author::Program => {
+            let note = RichText::new(&entry.text).font(theme::font(size::SMALL)).color(t.warn);
+            let response = ui.add(Label::new(note).wrap());
+            text::announce(ui, response.id);
+            return;
+        }
+    };
+    if !again {
+        ui.horizontal(|ui| {
+            ui.label(RichText::new(name).font(theme::strong(size::SMALL)).color(color));
+            let at = format::clock(entry.after);
+            ui.label(RichText::new(at).font(theme::font(size::SMALL)).color(t.soft));
+        });
+    }
+    let response = ui
+        .horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing.x = 0.0;
+            for piece in pieces(&entry.text) {
+                match piece {
+                    Piece::Text(words) => {
+                        ui.label(RichText::new(words).color(t.text));
+                    }
+                    Piece::Link(link) => {
+                        if ui.link(link).clicked() {
+                            actions.push(UiAction::AskLink(link.to_owned()));
+                        }
+                    }
+                }
+            }
+        })
+        .response;
+    if matches!(entry.author, Author::Peer { .. }) {
+        let words = format!("{name}: {}", entry.text);
+        text::status(ui, response.rect, &format!("said {}", entry.id), &words);
+    }
+}
+
+/// A file, how far it is, and what can be done about it.
+fn card(ui: &mut Ui, shown: &FileView, actions: &mut Vec<UiAction>) {
+    let t = theme::tokens(ui.ctx());
+    let frame = Frame::NONE
+        .fill(t.well)
+        .corner_radius(CornerRadius::same(size::RADIUS))
+        .inner_margin(Margin::same(10));
+    frame.show(ui, |ui| {
+        ui.push_id(("file", shown.id), |ui| {
+            ui.set_width(ui.available_width());
+            ui.spacing_mut().item_spacing.y = 4.0;
+            ui.add(Label::new(RichText::new(&shown.name).font(theme::strong(size::BODY))).truncate())
+                .on_hover_text(&shown.name);
+            let words = words_of(shown);
+            let color = if matches!(shown.state, FileState::Ended { .. }) { t.bad } else { t.soft };
+            let response =
+                ui.add(Label::new(RichText::new(&words).font(theme::font(size::SMALL)).color(color)).wrap());
+            if shown.state != FileState::Moving && shown.state != FileState::Preparing {
+                text::announce(ui, response.id);
+            }
+            if matches!(shown.state, FileState::Moving | FileState::Preparing | FileState::Checking) {
+                progress(ui, shown);
+            }
+            ui.horizontal(|ui| buttons(ui, shown, actions));
+        });
+    });
+}
+
+fn progress(ui: &mut Ui, shown: &FileView) {
+    let t = theme::tokens(ui.ctx());
+    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 6.0), Sense::hover());
+    ui.painter().rect_filled(rect, CornerRadius::same(3), t.button);
+    let share = if shown.size == 0 { 1.0 } else { shown.moved as f32 / shown.size as f32 };
+    let filled = rect.with_max_x(rect.left() + rect.width() * share.clamp(0.0, 1.0));
+    ui.painter().rect_filled(filled, CornerRadius::same(3), t.accent);
+}
+
+fn buttons(ui: &mut Ui, shown: &FileView, actions: &mut Vec<UiAction>) {
+    let small = |word: Word| TextButton::new(word.text()).height(30.0);
+    match &shown.state {
+        FileState::Asking => {
+            if small(Word::AcceptFile).kind(Kind::Primary).show(ui).clicked() {
+                actions.push(file(FileCommand::Accept(shown.id)));
+            }
+            if small(Word::DeclineFile).show(ui).clicked() {
+                actions.push(file(FileCommand::Decline(shown.id)));
+            }
+        }
+        FileState::Preparing | FileState::Offered | FileState::Moving | FileState::Checking => {
+            if small(Word::CancelFile).show(ui).clicked() {
+                actions.push(file(FileCommand::Cancel(shown.id)));
+            }
+        }
+        FileState::Done { path } => {
+            if let Some(path) = path
+                && small(Word::ShowInFolder).show(ui).clicked()
+            {
+                actions.push(UiAction::ShowInFolder(path.clone()));
+            }
+            if small(Word::HideFile).show(ui).clicked() {
+                actions.push(file(FileCommand::Dismiss(shown.id)));
+            }
+        }
+        FileState::Declined | FileState::Ended { .. } => {
+            if small(Word::HideFile).show(ui).clicked() {
+                actions.push(file(FileCommand::Dismiss(shown.id)));
+            }
+        }
+    }
+}
+
+fn words_of(shown: &FileView) -> String {
+    let (person, all) = (shown.person.as_str(), format::bytes(shown.size));
+    let part = |word: Word| format!("{} \u{b7} {} / {all}", word.with(person), format::bytes(shown.moved));
+    match (&shown.state, shown.way) {
+        (FileState::Preparing, _) => format!("{} \u{b7} {all}", Word::FilePreparing.text()),
+        (FileState::Offered, _) => format!("{} \u{b7} {all}", Word::FileOffered.with(person)),
+        (FileState::Asking, _) => format!("{} \u{b7} {all}", Word::FileAsking.with(person)),
+        (FileState::Moving, way) => {
+            let word = if way == Way::Sending { Word::FileSending } else { Word::FileReceiving };
+            let rate = if shown.rate > 0 {
+                format!(" \u{b7} {}/s", format::bytes(shown.rate))
+            } else {
+                String::new()
+            };
+            format!("{}{rate}", part(word))
+        }
+        (FileState::Checking, _) => Word::FileChecking.text().to_owned(),
+        (FileState::Done { .. }, Way::Sending) => format!("{} \u{b7} {all}", Word::FileSent.with(person)),
+        (FileState::Done { .. }, Way::Receiving) => {
+            format!("{} \u{b7} {all}", Word::FileReceived.with(person))
+        }
+        (FileState::Declined, _) => Word::FileDeclined.text().to_owned(),
+        (FileState::Ended { reason }, _) => reason.clone(),
+    }
+}
+
+/// A hand and the faces.
+fn reactions(ui: &mut Ui, model: &UiModel, actions: &mut Vec<UiAction>) {
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = 4.0;
+        let up = model.view.chat.my_hand;
+        let (word, kind) = if up { (Word::LowerHand, Kind::Primary) } else { (Word::RaiseHand, Kind::Quiet) };
+        if IconButton::new(Icon::HAND_PALM, word.text()).kind(kind).small().show(ui).clicked() {
+            actions.push(chat(ChatCommand::Raise(if up { Switch::Off } else { Switch::On })));
+        }
+        for reaction in Reaction::ALL {
+            let name = name_of(reaction).text();
+            if IconButton::new(icon_of(reaction), name).kind(Kind::Quiet).small().show(ui).clicked() {
+                actions.push(chat(ChatCommand::React(reaction)));
+            }
+        }
+    });
+}
+
+const fn icon_of(reaction: Reaction) -> Icon {
+    match reaction {
+        Reaction::ThumbsUp => Icon::THUMBS_UP,
+        Reaction::Heart => Icon::HEART,
+        Reaction::Laugh => Icon::SMILEY,
+        Reaction::Wow => Icon::SPARKLE,
+        Reaction::Party => Icon::CONFETTI,
+        Reaction::Clap => Icon::HANDS_CLAPPING,
+    }
+}
+
+const fn name_of(reaction: Reaction) -> Word {
+    match reaction {
+        Reaction::ThumbsUp => Word::ReactThumbsUp,
+        Reaction::Heart => Word::ReactHeart,
+        Reaction::Laugh => Word::ReactLaugh,
+        Reaction::Wow => Word::ReactWow,
+        Reaction::Party => Word::ReactParty,
+        Reaction::Clap => Word::ReactClap,
+    }
+}
+
+/// Where a text is written: Enter sends it, Shift+Enter begins a line.
+fn field(ui: &mut Ui, model: &mut UiModel, actions: &mut Vec<UiAction>) {
+    let t = theme::tokens(ui.ctx());
+    let id = Id::unique("chat text");
+    let has_focus = ui.memory(|memory| memory.has_focus(id));
+    let mut sends = has_focus
+        && ui.input_mut(|input| !input.modifiers.shift && input.consume_key(Modifiers::NONE, Key::Enter));
+    ui.horizontal(|ui| {
+        let attach = IconButton::new(Icon::PAPERCLIP, Word::SendFile.text()).kind(Kind::Quiet).small();
+        if attach.show(ui).clicked() {
+            actions.push(UiAction::ChooseFile);
+        }
+        let width = ui.available_width() - size::ROUND_SMALL - space::S;
+        let margin = Margin::symmetric(10, 8);
+        let rows = rows(&model.chat_text);
+        let response = ui.add(
+            TextEdit::multiline(&mut model.chat_text)
+                .id(id)
+                .hint_text(Word::ChatHint.text())
+                .char_limit(LONGEST_TEXT)
+                .desired_rows(rows)
+                .desired_width(width - 20.0)
+                .margin(margin)
+                .frame(
+                    Frame::NONE
+                        .fill(t.well)
+                        .corner_radius(CornerRadius::same(size::RADIUS))
+                        .inner_margin(margin),
+                ),
+        );
+        ui.ctx().accesskit_node_builder(response.id, |node| node.set_label(Word::ChatHint.text()));
+        let stroke = if response.has_focus() { Stroke::new(2.0, t.accent) } else { Stroke::new(1.0, t.line) };
+        let radius = CornerRadius::same(size::RADIUS);
+        ui.painter().rect_stroke(response.rect, radius, stroke, eframe::egui::StrokeKind::Inside);
+        if std::mem::take(&mut model.chat_wants_focus) {
+            response.request_focus();
+        }
+        if response.changed() && !model.chat_text.trim().is_empty() {
+            actions.push(chat(ChatCommand::Typing));
+        }
+        let send = IconButton::new(Icon::PAPER_PLANE, Word::SendText.text()).kind(Kind::Primary).small();
+        sends |= send.show(ui).clicked();
+    });
+    if sends && !model.chat_text.trim().is_empty() {
+        actions.push(chat(ChatCommand::Say(std::mem::take(&mut model.chat_text))));
+    }
+}
+
+/// Asks whether to open a link, and shows all of it and where it leads.
+pub fn ask_link(ui: &Ui, model: &UiModel, actions: &mut Vec<UiAction>) {
+    use crate::chat::links::{Destination, Doubt};
+    let Some(destination) = model.asks_link.as_deref().and_then(Destination::of) else { return };
+    let t = theme::tokens(ui.ctx());
+    let modal = eframe::egui::Modal::new(Id::unique("link")).frame(theme::dialog(ui)).show(ui.ctx(), |ui| {
+        ui.set_width(420.0_f32.min(ui.ctx().content_rect().width() - 80.0));
+        ui.label(RichText::new(Word::OpenLink.with(&destination.host)).font(theme::strong(size::HEADING)));
+        ui.add_space(space::S);
+        ScrollArea::vertical().max_height(160.0).show(ui, |ui| {
+            ui.add(Label::new(RichText::new(&destination.url).color(t.soft)).wrap());
+        });
+        if let Some(doubt) = destination.warning {
+            let word = match doubt {
+                Doubt::UserName => Word::LinkUserName,
+                Doubt::Letters => Word::LinkLetters,
+                Doubt::Number => Word::LinkNumber,
+            };
+            ui.add_space(space::S);
+            ui.add(Label::new(RichText::new(word.text()).color(t.warn)).wrap());
+        }
+        ui.add_space(space::L);
+        ui.horizontal(|ui| {
+            if TextButton::new(Word::Open.text()).kind(Kind::Primary).show(ui).clicked() {
+                actions.push(UiAction::OpenLink(destination.url.clone()));
+            }
+            if TextButton::new(Word::CopyLink.text()).show(ui).clicked() {
+                actions.push(UiAction::CopyText(destination.url.clone()));
+            }
+            if TextButton::new(Word::Cancel.text()).show(ui).clicked() {
+                actions.push(UiAction::ForgetLink);
+            }
+        });
+    });
+    if modal.should_close() {
+        actions.push(UiAction::ForgetLink);
+    }
+}
+
+/// What people show, over the pictures in `stage`: faces that rise and fade, and raised hands.
+pub fn over_pictures(ui: &Ui, stage: Rect, model: &mut UiModel) {
+    let t = theme::tokens(ui.ctx());
+    let now = ui.input(|input| input.time);
+    let view = std::sync::Arc::clone(&model.view);
+    model.seen_reactions.retain(|(id, _)| view.chat.reactions.iter().any(|shown| shown.id == *id));
+    for (n, shown) in view.chat.reactions.iter().enumerate() {
+        let since = match model.seen_reactions.iter().find(|(id, _)| *id == shown.id) {
+            Some((_, at)) => (now - at) as f32,
+            None => {
+                model.seen_reactions.push((shown.id, now));
+                0.0
+            }
+        };
+        let gone = (since / 5.0).clamp(0.0, 1.0);
+        let color = |base: Color32| base.gamma_multiply(1.0 - gone * gone);
+        let x = stage.left() + 48.0 + (n % 6) as f32 * 56.0;
+        let at = pos2(x.min(stage.right() - 40.0), stage.bottom() - 56.0 - gone * stage.height() * 0.35);
+        let back = Rect::from_center_size(at, vec2(46.0, 46.0));
+        ui.painter().rect_filled(back, CornerRadius::same(23), color(t.overlay));
+        let font = icons::font(Weight::Fill, 26.0);
+        let symbol = icon_of(shown.reaction).char();
+        ui.painter().text(at, Align2::CENTER_CENTER, symbol, font, color(t.warn_on_overlay));
+        let name = if shown.peer.is_none() { Word::You.text() } else { shown.name.as_str() };
+        let below = text::line(ui.painter(), name, theme::font(size::SMALL), color(t.on_overlay), 80.0);
+        text::place(ui.painter(), below, at + vec2(0.0, 34.0), Align2::CENTER_CENTER);
+        let words = format!("{name}: {}", name_of(shown.reaction).text());
+        text::status(ui, back, &format!("reaction {}", shown.id), &words);
+        ui.ctx().request_repaint_after(Duration::from_millis(50));
+    }
+    hands(ui, stage, &view.peers, model);
+}
+
+fn hands(ui: &Ui, stage: Rect, people: &[PeerView], model: &UiModel) {
+    let up = people.iter().filter(|person| model.view.chat.hands.contains(&person.peer));
+    let mut names: Vec<&str> = up.map(super::header::name_of).collect();
+    if model.view.chat.my_hand {
+        names.push(Word::You.text());
+    }
+    if names.is_empty() {
+        return;
+    }
+    let t = theme::tokens(ui.ctx());
+    let names = names.join(", ");
+    let galley =
+        text::line(ui.painter(), &names, theme::strong(size::SMALL), t.on_overlay, stage.width() * 0.5);
+    let left = stage.left_top() + vec2(space::M, space::M);
+    let pill = Rect::from_min_size(left, vec2(galley.size().x + 46.0, 30.0));
+    ui.painter().rect_filled(pill, CornerRadius::same(15), t.overlay);
+    let at = pill.left_center() + vec2(18.0, 0.0);
+    let font = icons::font(Weight::Fill, 18.0);
+    ui.painter().text(at, Align2::CENTER_CENTER, Icon::HAND_PALM.char(), font, t.warn_on_overlay);
+    text::place(ui.painter(), galley, pill.left_center() + vec2(32.0, 0.0), Align2::LEFT_CENTER);
+    text::status(ui, pill, "hands", &Word::HandsUp.with(&names));
+}
+
+/// The button that opens the pane, with how much waits there.
+pub fn button(ui: &Ui, center: eframe::egui::Pos2, model: &UiModel, actions: &mut Vec<UiAction>) {
+    let asking = model.view.files.iter().filter(|file| file.state == FileState::Asking).count();
+    let waits = model.view.chat.unread as usize + if model.chat_open { 0 } else { asking };
+    let name = match waits {
+        0 => Word::Chat.text().to_owned(),
+        waits => Word::ChatUnread.with(&waits.to_string()),
+    };
+    let kind = if model.chat_open { Kind::Primary } else { Kind::Plain };
+    let tip = super::start::tip(Word::Chat, "C");
+    let response = IconButton::new(Icon::CHAT, &name).kind(kind).tip(&tip).show_at(ui, "chat", center);
+    text::announce(ui, response.id);
+    if response.clicked() {
+        actions.push(UiAction::ToggleChat);
+    }
+    if waits > 0 {
+        let t = theme::tokens(ui.ctx());
+        let at = center + vec2(16.0, -16.0);
+        ui.painter().circle_filled(at, 10.0, t.danger);
+        let count = if waits > 99 { "99".to_owned() } else { waits.to_string() };
+        ui.painter().text(at, Align2::CENTER_CENTER, count, theme::strong(size::SMALL - 1.0), t.on_danger);
+    }
+}
+
+/// Files that are dropped on the window are sent.
+pub fn dropped(ui: &Ui, place: Rect, model: &UiModel, actions: &mut Vec<UiAction>) {
+    if model.view.phase != CallPhase::InCall {
+        return;
+    }
+    let (hovered, dropped) =
+        ui.input(|input| (!input.raw.hovered_files.is_empty(), input.raw.dropped_files.clone()));
+    for path in dropped.iter().map(|file| file.path().to_owned()) {
+        actions.push(file(FileCommand::Send(path)));
+        if !model.chat_open {
+            actions.push(UiAction::ToggleChat);
+        }
+    }
+    if hovered {
+        let t = theme::tokens(ui.ctx());
+        ui.painter().rect_filled(place, CornerRadius::same(size::RADIUS_CARD), t.overlay);
+        let words = Word::DropFiles.text();
+        let galley =
+            text::line(ui.painter(), words, theme::strong(size::HEADING), t.on_overlay, place.width());
+        text::place(ui.painter(), galley, place.center(), Align2::CENTER_CENTER);
+        text::status(ui, place, "drop", words);
+    }
+}
