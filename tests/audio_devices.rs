@@ -438,6 +438,8 @@ fn sound_server_dies() {
     assert_eq!(event, PlayoutEvent::SinkEnded(DeviceError::Gone("TestSpeaker".to_owned())));
     let error = capture(&mut microphone, Duration::from_secs(15)).err();
     assert_eq!(error, Some(DeviceError::Gone("OtherMicrophone".to_owned())));
+    // Silence for nobody would not be mixed.
+    playout.play_clip(vec![0.1; 48_000].into());
     let before = playout.stats().total_samples_duration;
     wait_until("mixing goes on without a speaker", Duration::from_secs(5), || {
         playout.stats().total_samples_duration > before + Duration::from_millis(300)
