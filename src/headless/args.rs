@@ -56,7 +56,7 @@ pub struct ProbeArgs {
     /// Extra root certificates (PEM) for wss and turns
     #[arg(long, value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
-    /// HTTP proxy for wss and for TURN over TCP and TLS, http://[USER:PASSWORD@]HOST[:PORT], or
+    /// HTTP proxy for wss and for TURN over TCP and TLS, `http://[USER:PASSWORD@]HOST[:PORT]`, or
     /// `none`; otherwise the one of the environment (https_proxy, all_proxy, no_proxy) or the desktop
     #[arg(long, value_name = "URL|none")]
     pub proxy: Option<String>,

@@ -1,7 +1,7 @@
 //! One client over TCP or TLS: its frames to the [`Service`], answers and packets of its peers back.
 //!
 //! What comes for a client that reads too slowly is lost, not kept: the queue is short and forgets
-//! what is old ([`super::outlet`]), and the system is asked to keep little ([`prepare`]). A client
+//! what is old (`outlet.rs`), and the system is asked to keep little ([`prepare`]). A client
 //! that reads nothing at all, or has no relay address and says nothing, is cut off; its relay
 //! address ends with its connection.
 

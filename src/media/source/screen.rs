@@ -9,10 +9,22 @@
 //! A picture comes only when something on it changed; an unchanged screen costs next to nothing. The
 //! cursor is drawn in. This module knows no encoder and nobody who looks.
 
+#[cfg_attr(
+    not(all(feature = "devices", target_os = "linux")),
+    allow(dead_code, reason = "no capture is built")
+)]
 mod canvas;
+#[cfg_attr(
+    not(all(feature = "devices", target_os = "linux")),
+    allow(dead_code, reason = "no capture is built")
+)]
 mod cursor;
 #[cfg(all(feature = "devices", target_os = "linux"))]
 mod portal;
+#[cfg_attr(
+    not(all(feature = "devices", target_os = "linux")),
+    allow(dead_code, reason = "no capture is built")
+)]
 mod rect;
 #[cfg(all(feature = "devices", target_os = "linux"))]
 mod x11;
@@ -39,6 +51,10 @@ pub enum ShareMode {
     Motion,
 }
 
+#[cfg_attr(
+    not(all(feature = "devices", target_os = "linux")),
+    allow(dead_code, reason = "no capture is built")
+)]
 impl ShareMode {
     /// How its pictures are encoded.
     pub fn content(self) -> Content {

@@ -25,7 +25,7 @@ const ACK: u8 = 2;
 pub enum Frame {
     /// We have these channels.
     Hello {
-        /// [`VERSION`] of the sender.
+        /// The version of these frames that the sender speaks.
         version: u8,
     },
     /// A message.
