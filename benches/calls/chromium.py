@@ -66,8 +66,11 @@ class Call:
                 self.send_response(200)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                try:
+                    self.end_headers()
+                    self.wfile.write(body)
+                except BrokenPipeError:
+                    pass  # the browser was closed meanwhile
 
             def do_GET(self):
                 if self.path.startswith("/poll"):
