@@ -416,6 +416,9 @@ pub struct Decoder {
     ctx: Box<vpx::vpx_codec_ctx_t>,
     /// A key frame was decoded, and nothing after it failed.
     in_step: bool,
+    /// libvpx has seen what it could not decode. For VP9 it does not forget that, not even with the
+    /// next key frame.
+    failed: bool,
 }
 
 // SAFETY: as for the encoder.
@@ -439,7 +442,7 @@ impl Decoder {
             vpx::vpx_codec_dec_init_ver(&mut *ctx, interface, &cfg, 0, version)
         };
         check(&mut ctx, "opening the decoder", code)?;
-        Ok(Self { codec, ctx, in_step: false })
+        Ok(Self { codec, ctx, in_step: false, failed: false })
     }
 
     /// What it decodes.
@@ -454,7 +457,11 @@ impl Decoder {
         if head == FrameHead::Inter && !self.in_step {
             return Err(VpxError::NeedsKeyframe);
         }
+        if self.failed {
+            *self = Self::new(self.codec)?;
+        }
         self.in_step = false;
+        self.failed = true;
         let size = u32::try_from(frame.len()).map_err(|_| VpxError::Malformed("too long"))?;
         // SAFETY: the context is initialised; `frame` has `size` readable bytes, is not empty (its
         // head was read above), and libvpx keeps no pointer to it past the next call.
@@ -466,6 +473,7 @@ impl Decoder {
         let qp = self.query(vpx::vp8_dec_control_id::VPXD_GET_LAST_QUANTIZER)?.clamp(0, 255) as u8;
         let planes = self.take_picture(pool);
         self.in_step = true;
+        self.failed = false;
         Ok(planes.map(|planes| DecodedPicture { planes, keyframe: head != FrameHead::Inter, qp }))
     }
 
