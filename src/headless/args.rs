@@ -1,12 +1,12 @@
 //! The flags of `sightline probe`: a stable contract, see `docs/probe.md`.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use signaling_protocol::RoomId;
 
+use super::servers::ServerArgs;
 use crate::engine::parts::{AudioChoice, VideoChoice};
 use crate::rtc::IcePolicy;
 use crate::units::{Bitrate, Resolution};
@@ -26,18 +26,9 @@ pub struct ProbeArgs {
     /// The callee opens the room and admits by itself, the caller knocks on `call`
     #[arg(long, value_enum)]
     pub role: Role,
-    /// STUN server, stun:HOST:PORT; adds to what the server hands out
-    #[arg(long, value_name = "URL")]
-    pub stun: Vec<String>,
-    /// TURN server, turn:HOST:PORT?transport=udp|tcp or turns:HOST:PORT?transport=tcp
-    #[arg(long, value_name = "URL")]
-    pub turn: Vec<String>,
-    /// User name for every --turn
-    #[arg(long, value_name = "U")]
-    pub turn_user: Option<String>,
-    /// Password for every --turn
-    #[arg(long, value_name = "P")]
-    pub turn_pass: Option<String>,
+    /// STUN, TURN and whom to trust.
+    #[command(flatten)]
+    pub servers: ServerArgs,
     /// Camera: a Y4M file looped in real time, `pattern`, or `none`
     #[arg(long, value_name = "FILE|pattern|none", default_value = "pattern")]
     pub video: String,
@@ -53,9 +44,6 @@ pub struct ProbeArgs {
     /// Which candidates may be used
     #[arg(long, value_enum, default_value = "all")]
     pub ice_policy: Policy,
-    /// Extra root certificates (PEM) for wss and turns
-    #[arg(long, value_name = "FILE")]
-    pub tls_ca: Option<PathBuf>,
     /// HTTP proxy for wss and for TURN over TCP and TLS, `http://[USER:PASSWORD@]HOST[:PORT]`, or
     /// `none`; otherwise the one of the environment (https_proxy, all_proxy, no_proxy) or the desktop
     #[arg(long, value_name = "URL|none")]
@@ -139,44 +127,6 @@ impl ProbeArgs {
                 Err(format!("--max-bitrate {bps} is under 10000 bits per second, too little for any picture"))
             }
             other => Ok(other.map(Bitrate::from_bps)),
-        }
-    }
-}
-
-/// Checks a STUN or TURN URL (RFC 7064, RFC 7065) as far as a script's writer can get it wrong.
-pub fn check_ice_url(url: &str, schemes: &[&str]) -> Result<(), String> {
-    let expected = || format!("\"{url}\" is not a URL like {}:HOST:PORT", schemes.join(":HOST:PORT or "));
-    let (scheme, rest) = url.split_once(':').ok_or_else(expected)?;
-    if !schemes.contains(&scheme) {
-        return Err(expected());
-    }
-    let (address, query) = rest.split_once('?').map_or((rest, None), |(a, q)| (a, Some(q)));
-    if !matches!(query, None | Some("transport=udp") | Some("transport=tcp")) {
-        return Err(format!("\"{url}\" asks for an unknown transport; use ?transport=udp or ?transport=tcp"));
-    }
-    let host = match address.parse::<SocketAddr>() {
-        Ok(_) => return Ok(()),
-        Err(_) => address
-            .rsplit_once(':')
-            .map_or(address, |(host, port)| if port.parse::<u16>().is_ok() { host } else { "" }),
-    };
-    let fits = |b: u8| b.is_ascii_alphanumeric() || b".-_[]:".contains(&b);
-    if host.is_empty() || !host.bytes().all(fits) { Err(expected()) } else { Ok(()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ice_urls_are_checked_for_scheme_host_and_transport() {
-        let turn = |url| check_ice_url(url, &["turn", "turns"]);
-        assert!(turn("turn:127.0.0.1:3478?transport=udp").is_ok());
-        assert!(turn("turns:relay.example:443?transport=tcp").is_ok());
-        assert!(turn("turn:[::1]:3478").is_ok());
-        assert!(turn("turn:relay.example").is_ok());
-        for bad in ["stun:a:1", "turn", "turn:", "turn:a:x", "turn:a:1?transport=sctp", "turn: a"] {
-            assert!(turn(bad).is_err(), "{bad}");
         }
     }
 }

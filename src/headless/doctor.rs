@@ -3,15 +3,12 @@
 //! A face of [`crate::doctor`]: flags in, lines or JSON out, and an exit code that says pass or fail.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use signaling_protocol::IceServer;
 
-use super::args::check_ice_url;
+use super::servers::ServerArgs;
 use crate::config::{Settings, SettingsFile};
-use crate::dial::Trust;
 use crate::doctor::{self, Plan, Progress, Report};
 use crate::engine::parts::{AudioChoice, SinkChoice, VideoChoice};
 use crate::units::Resolution;
@@ -25,21 +22,9 @@ pub struct DoctorArgs {
     /// Signaling server; the one of the settings unless given
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
-    /// STUN server, stun:HOST:PORT; adds to what the server hands out
-    #[arg(long, value_name = "URL")]
-    pub stun: Vec<String>,
-    /// TURN server, turn:HOST:PORT?transport=udp|tcp or turns:HOST:PORT?transport=tcp
-    #[arg(long, value_name = "URL")]
-    pub turn: Vec<String>,
-    /// User name for every --turn
-    #[arg(long, value_name = "U")]
-    pub turn_user: Option<String>,
-    /// Password for every --turn
-    #[arg(long, value_name = "P")]
-    pub turn_pass: Option<String>,
-    /// Extra root certificates (PEM) for wss and turns
-    #[arg(long, value_name = "FILE")]
-    pub tls_ca: Option<PathBuf>,
+    /// STUN, TURN and whom to trust.
+    #[command(flatten)]
+    pub servers: ServerArgs,
     /// Leave camera, microphone and speaker alone
     #[arg(long)]
     pub no_devices: bool,
@@ -125,26 +110,14 @@ fn print_text(text: &str) {
 }
 
 fn plan(args: &DoctorArgs) -> Result<Plan, String> {
-    args.stun.iter().try_for_each(|url| check_ice_url(url, &["stun", "stuns"]))?;
-    args.turn.iter().try_for_each(|url| check_ice_url(url, &["turn", "turns"]))?;
-    if !args.turn.is_empty() && (args.turn_user.is_none() || args.turn_pass.is_none()) {
-        return Err("--turn needs --turn-user and --turn-pass".into());
-    }
     let mut plan = Plan::of(&settings());
     if let Some(server) = &args.server {
         plan.server = Some(server.parse().map_err(|error| format!("--server: {error}"))?);
     }
-    if let Some(file) = &args.tls_ca {
-        let trust = Trust::with_file(file).map_err(|error| format!("--tls-ca: {error}"))?;
+    if let Some(trust) = args.servers.trust()? {
         plan.dialer = plan.dialer.trusting(trust);
     }
-    if !args.stun.is_empty() {
-        plan.ice_servers.push(IceServer { urls: args.stun.clone(), username: None, credential: None });
-    }
-    if !args.turn.is_empty() {
-        let (username, credential) = (args.turn_user.clone(), args.turn_pass.clone());
-        plan.ice_servers.push(IceServer { urls: args.turn.clone(), username, credential });
-    }
+    plan.ice_servers.extend(args.servers.ice_servers()?);
     stand_in(args, &mut plan);
     Ok(plan)
 }

@@ -8,17 +8,18 @@ mod args;
 mod doctor;
 pub mod files;
 mod log;
+mod servers;
 mod share;
 
 use std::io::BufRead;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use signaling_protocol::{Admission, IceServer};
+use signaling_protocol::Admission;
 use tokio::sync::mpsc;
 
 pub use args::ProbeArgs;
-use args::{Role, check_ice_url};
+use args::Role;
 pub use doctor::{DoctorArgs, run as run_doctor};
 use log::{Log, LogFile, LogWriter};
 
@@ -141,31 +142,8 @@ fn link(args: &ProbeArgs) -> Result<Link, Failure> {
 }
 
 fn parts(args: &ProbeArgs) -> Result<EngineParts, Failure> {
-    let check = |urls: &[String], schemes: &[&str]| {
-        urls.iter().try_for_each(|url| check_ice_url(url, schemes)).map_err(Failure::Arguments)
-    };
-    check(&args.stun, &["stun", "stuns"])?;
-    check(&args.turn, &["turn", "turns"])?;
-    if !args.turn.is_empty() && (args.turn_user.is_none() || args.turn_pass.is_none()) {
-        return Err(Failure::Arguments("--turn needs --turn-user and --turn-pass".into()));
-    }
-    let mut ice_servers = Vec::new();
-    if !args.stun.is_empty() {
-        ice_servers.push(IceServer { urls: args.stun.clone(), username: None, credential: None });
-    }
-    if !args.turn.is_empty() {
-        ice_servers.push(IceServer {
-            urls: args.turn.clone(),
-            username: args.turn_user.clone(),
-            credential: args.turn_pass.clone(),
-        });
-    }
-    let trust = match &args.tls_ca {
-        Some(file) => {
-            Trust::with_file(file).map_err(|error| Failure::Arguments(format!("--tls-ca: {error}")))?
-        }
-        None => Trust::system(),
-    };
+    let ice_servers = args.servers.ice_servers().map_err(Failure::Arguments)?;
+    let trust = args.servers.trust().map_err(Failure::Arguments)?.unwrap_or_else(Trust::system);
     let proxies = Proxies::named(args.proxy.as_deref().unwrap_or_default())
         .map_err(|error| Failure::Arguments(format!("--proxy: {error}")))?;
     let video = if args.no_video { VideoChoice::None } else { args.video_choice() };

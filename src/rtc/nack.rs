@@ -27,7 +27,7 @@ pub struct NackPacing {
 }
 
 impl NackPacing {
-    /// Those of the missing packets of a stream that are to be asked for now. Saying so counts as asking.
+    /// Which of a stream's missing packets a request is due for at `now`; they count as asked for.
     pub fn due(
         &mut self,
         ssrc: u32,
