@@ -5,7 +5,7 @@
 //! looks for it: the first run starts the server and runs this program again inside.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
@@ -80,6 +80,7 @@ const TESTS: &[Test] = &[
     ("devices_have_names_for_people_and_monitors_are_not_shown", devices_are_listed),
     ("speech_before_the_microphone_arrives_in_time_and_whole", speech_is_captured),
     ("speech_goes_from_the_microphone_through_a_call_to_the_speaker", speech_goes_through),
+    ("the_delay_of_the_speaker_is_the_one_that_is_counted", delay_of_the_speaker_is_counted),
     ("a_microphone_that_is_unplugged_is_seen_and_the_next_takes_over", microphone_is_unplugged),
     ("a_speaker_that_is_unplugged_is_seen_and_the_next_takes_over", speaker_is_unplugged),
     ("when_the_sound_server_dies_both_are_told_and_the_call_goes_on", sound_server_dies),
@@ -369,6 +370,51 @@ fn speech_goes_through() {
     // Opus and the jitter buffer's stretching cost some; what is not the speech is near zero.
     assert!(match_ > 0.7, "{match_}");
     assert!(send.stats().packets > 100);
+}
+
+/// Tones are played and heard at the speaker's monitor: how long that takes is what the statistics say (the
+/// median, since a sink of PulseAudio's that was idle may be seconds ahead at first).
+fn delay_of_the_speaker_is_counted() {
+    let _awake = keep_awake("spk.monitor");
+    let mut recorder = Command::new("parec")
+        .args(["-d", "spk.monitor", "--latency-msec=10", "--format=s16le", "--rate=48000", "--channels=1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("parec is installed");
+    let mut recorded = recorder.stdout.take().expect("it was asked for");
+    let _recorder = Helper(recorder);
+    let (heard, when) = sync_channel(1);
+    let listen = move || {
+        let (mut piece, mut loud) = ([0; 480], false);
+        while recorded.read_exact(&mut piece).is_ok() {
+            let was_loud = loud;
+            loud = piece.as_chunks::<2>().0.iter().any(|b| i16::from_le_bytes(*b).abs() > 3_000);
+            if loud && !was_loud {
+                heard.send(clock::now()).ok()?;
+            }
+        }
+        None::<()>
+    };
+    thread::Builder::new().name("listen".to_owned()).spawn(listen).expect("a thread can be made");
+    let speaker = Speaker::open(None).expect("the default speaker opens");
+    let playout = Playout::spawn(Box::new(speaker), |_| ()).expect("a thread can be made");
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        thread::sleep(Duration::from_millis(700));
+        let tone: Vec<f32> = (0..9_600).map(|n| 0.5 * (n as f32 * 0.0576).sin()).collect();
+        let played = clock::now();
+        playout.play_clip(tone.into());
+        let heard = when.recv_timeout(Duration::from_secs(10)).expect("the tone is heard");
+        took.push(heard.saturating_duration_since(played).as_secs_f64());
+    }
+    let stats = playout.stats();
+    let counted = stats.total_playout_delay.as_secs_f64() / stats.total_samples_count as f64;
+    println!("  speaker: heard after {took:.3?} s, counted {counted:.3} s");
+    took.sort_by(f64::total_cmp);
+    let took = took[took.len() / 2];
+    // The recorder and two threads that wait for their turn come on top of what is counted.
+    assert!((counted - 0.02..counted + 0.12).contains(&took), "{counted} s are counted, it took {took} s");
 }
 
 fn microphone_is_unplugged() {

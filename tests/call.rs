@@ -139,6 +139,28 @@ fn freezes_in_the_statistics_are_those_in_the_log_of_shown_pictures() {
 }
 
 #[test]
+fn encoding_and_decoding_take_the_time_in_which_their_threads_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let (mut caller, mut callee) = call(folder.path(), &server, &["--size", "640x360"]);
+    wait_for("first picture", || caller.event("first_frame"));
+    std::thread::sleep(TALK);
+    // The threads also scale, convert and read markers, so they run longer than the codecs; but those
+    // wait for a processor as well, which does not count as running.
+    for (kind, total, thread) in
+        [("outbound-rtp", "totalEncodeTime", "enc"), ("inbound-rtp", "totalDecodeTime", "dec-")]
+    {
+        let read = || stat(&caller.last_stats(), kind, "video")[total].as_f64().unwrap();
+        let said = read();
+        let ran = caller.processor_time(thread);
+        println!("{total} is {said:.3} s, its thread has run for {ran:.3} s");
+        assert!(said > 0.3 * ran && said < 4.0 * ran, "{total} is {said} s, {ran} s are run");
+    }
+    assert!(caller.hang_up().success(), "{}", caller.stderr());
+    callee.hang_up();
+}
+
+#[test]
 fn the_record_of_a_call_is_read_back_whole() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());

@@ -300,7 +300,8 @@ mod tests {
             }
         }
         assert!(snr_of_tone(&heard, 440.0) > 60.0);
-        assert!(playout.stats().total_playout_delay > Duration::ZERO);
+        let stats = playout.stats();
+        assert_eq!(stats.total_playout_delay, Duration::from_millis(30) * stats.total_samples_count as u32);
         drop(rx);
     }
 

@@ -241,6 +241,33 @@ mod tests {
     }
 
     #[test]
+    fn half_the_echo_is_measured_as_six_decibels_less_and_what_is_removed_is_gone() {
+        let config = ProcessingConfig { echo_cancellation: true, ..ProcessingConfig::OFF };
+        let far = Voice::new(5).take(14 * 48_000);
+        let measure = |gain: f32| {
+            let (mut writer, reader) = FarEnd::pair();
+            let mut processor = Processor::new(config, reader);
+            let heard: Vec<f32> =
+                std::iter::repeat_n(0.0, 2_400).chain(far.iter().map(|s| s * gain)).collect();
+            let mut left = Vec::new();
+            for (far, mut microphone) in blocks(&far).zip(blocks(&heard)) {
+                writer.push(&far, Duration::from_millis(20));
+                processor.process(&mut microphone, Duration::from_millis(5));
+                left.extend(microphone.samples);
+            }
+            let (lost, removed) = processor.echo_return_loss();
+            let late = 10 * 48_000..;
+            let gone = 20.0 * (rms(&heard[late.clone()][..3 * 48_000]) / rms(&left[late])).log10();
+            println!("echo of {gain}: {lost:?} dB lost, {removed:?} dB removed, {gone} dB are gone");
+            (lost.unwrap(), removed.unwrap(), f64::from(gone))
+        };
+        let (loud, removed, gone) = measure(1.0);
+        let (half, ..) = measure(0.5);
+        assert!((half - loud - 6.0).abs() < 1.0, "{loud} dB, of half the echo {half} dB");
+        assert!(removed > 10.0 && gone > 0.5 * removed, "{removed} dB removed, {gone} dB gone");
+    }
+
+    #[test]
     fn steady_noise_is_removed_and_switching_off_in_the_middle_brings_it_back() {
         let mut processor = Processor::new(
             ProcessingConfig { noise_suppression: true, ..ProcessingConfig::OFF },

@@ -133,6 +133,54 @@ def counted(programs, folder):
         raise Failed(f"the statistics count {share:.2f} of the link's bytes")
 
 
+def lost(programs, folder):
+    """the losses are those of the link"""
+    with Scene(programs, folder, "restricted", "restricted") as scene:
+        time.sleep(3)
+        scene.link.link("up", loss=10)
+        link, (there, here) = scene.link.counters()["up"], losses(scene)
+        time.sleep(25)
+        after, (last_there, last_here) = scene.link.counters()["up"], losses(scene)
+    dropped, passed = (after[m] - link[m] for m in ("lost", "passed"))
+    share = dropped / (dropped + passed)
+    for what, old, new in (("receiver", there, last_there), ("sender", here, last_here)):
+        said = (new[0] - old[0]) / (new[1] - old[1])
+        print(f"  the link lost {share:.1%}, the {what}'s statistics say {said:.1%} of the sound", flush=True)
+        if abs(said - share) > 0.03:
+            raise Failed(f"the link lost {share:.1%}, the {what} says {said:.1%}")
+
+
+def losses(scene):
+    """Packets of the caller's sound that are lost and all of them: by the callee's own count, and by what the
+    caller knows from the callee's reports. Pictures are no measure: what is lost of them is sent again."""
+    there, here = newest(scene.call.callee), newest(scene.call.caller)
+    heard = stream(there, "inbound-rtp")
+    reported, sent = stream(here, "remote-inbound-rtp"), stream(here, "outbound-rtp")
+    return ((heard["packetsLost"], heard["packetsLost"] + heard["packetsReceived"]),
+            (reported["packetsLost"], sent["packetsSent"]))
+
+
+def limited(programs, folder):
+    """the time for which bandwidth limits the picture is the time for which the link is narrow"""
+    with Scene(programs, folder, "restricted", "restricted") as scene:
+        time.sleep(8)
+        first = stream(newest(scene.call.caller), "outbound-rtp", "video")
+        scene.link.link("up", rate=250, queue=20_000)
+        time.sleep(20)
+        last = stream(newest(scene.call.caller), "outbound-rtp", "video")
+    durations = last["qualityLimitationDurations"]
+    grown = durations["bandwidth"] - first["qualityLimitationDurations"]["bandwidth"]
+    elapsed = (last["timestamp"] - first["timestamp"]) / 1e3
+    added = sum(durations.values()) - sum(first["qualityLimitationDurations"].values())
+    print(f"  {grown:.1f} s limited by bandwidth of {elapsed:.1f} s with a narrow link; all reasons {added:.1f} s", flush=True)
+    if not elapsed - 6 < grown < elapsed + 1 or abs(added - elapsed) > 0.5:
+        raise Failed(f"{grown:.1f} s are limited by bandwidth, {added:.1f} s by anything or nothing, of {elapsed:.1f} s")
+
+
+def stream(report, kind, media="audio"):
+    return next(entry for entry in report["stats"] if entry["type"] == kind and entry.get("kind") == media)
+
+
 def narrow_up(programs, folder):
     """the connection test finds a narrow upload"""
     speed(programs, folder, "up", "about 1.", " up, and at least as much down")
@@ -163,7 +211,7 @@ def selected(report):
     return next(entry for entry in report["stats"] if entry["id"] == transport["selectedCandidatePairId"])
 
 
-SCENARIOS = (blocked_udp, symmetric_here, symmetric_there, loss, queue, silence, counted, narrow_up, narrow_down)
+SCENARIOS = (blocked_udp, symmetric_here, symmetric_there, loss, queue, silence, counted, lost, limited, narrow_up, narrow_down)
 
 
 def diagnosis(tests, programs, folder, words=()):

@@ -156,6 +156,18 @@ impl Probe {
         self.process.id()
     }
 
+    /// Seconds for which its threads whose names begin so have run on a processor.
+    #[allow(dead_code, reason = "few tests look into a process")]
+    pub fn processor_time(&self, thread: &str) -> f64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
+        let of = |task: PathBuf| {
+            let named = std::fs::read_to_string(task.join("comm")).ok()?.starts_with(thread);
+            let ran = std::fs::read_to_string(task.join("schedstat")).ok()?;
+            named.then(|| ran.split(' ').next()?.parse::<f64>().ok()).flatten()
+        };
+        tasks.filter_map(|task| of(task.ok()?.path())).sum::<f64>() / 1e9
+    }
+
     pub fn say(&mut self, line: &str) {
         writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
