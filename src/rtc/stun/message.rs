@@ -148,9 +148,19 @@ impl<'a> Message<'a> {
         self.attribute(DATA)
     }
 
+    /// REALM: whose passwords are asked for.
+    pub fn realm(&self) -> Option<&'a [u8]> {
+        self.attribute(REALM)
+    }
+
+    /// NONCE: what the next request is to be signed with.
+    pub fn nonce(&self) -> Option<&'a [u8]> {
+        self.attribute(NONCE)
+    }
+
     /// Whether it says how to sign the next request (REALM and NONCE).
     pub fn is_challenge(&self) -> bool {
-        self.attribute(REALM).is_some() && self.attribute(NONCE).is_some()
+        self.realm().is_some() && self.nonce().is_some()
     }
 
     /// Code and reason phrase of an error; the code is 0 when there is none.
@@ -199,13 +209,46 @@ pub fn refusal(method: Method, id: TransactionId) -> Option<Vec<u8>> {
         | Method::ChannelBind
         | Method::Other => return None,
     };
-    let mut answer = kind.to_be_bytes().to_vec();
-    answer.extend([0, 8]);
-    answer.extend(COOKIE);
-    answer.extend(id);
-    answer.extend(ERROR_CODE.to_be_bytes());
-    answer.extend([0, 4, 0, 0, 5, 0]);
-    Some(answer)
+    Some(written(kind, id, &[(ERROR_CODE, &[0, 0, 5, 0])]))
+}
+
+/// A 401 for an Allocate, in a server's name, so that a client asks a second time.
+pub fn challenge(id: TransactionId) -> Vec<u8> {
+    written(0x0113, id, &[(ERROR_CODE, &[0, 0, 4, 1]), (REALM, b"none"), (NONCE, b"none")])
+}
+
+/// A message of these attributes; their values are a multiple of four bytes.
+fn written(kind: u16, id: TransactionId, attributes: &[(u16, &[u8])]) -> Vec<u8> {
+    let len: usize = attributes.iter().map(|(_, value)| 4 + value.len()).sum();
+    let mut message = [kind.to_be_bytes(), (len as u16).to_be_bytes()].concat();
+    message.extend(COOKIE);
+    message.extend(id);
+    for (kind, value) in attributes {
+        message.extend(kind.to_be_bytes());
+        message.extend((value.len() as u16).to_be_bytes());
+        message.extend(*value);
+    }
+    message
+}
+
+/// The same message for another transaction; what was signed of it is not valid any more.
+pub fn renamed(datagram: &[u8], id: TransactionId) -> Option<Vec<u8>> {
+    let message = Message::parse(datagram)?;
+    let mut renamed = datagram.to_vec();
+    renamed.get_mut(8..20)?.copy_from_slice(&id);
+    let mut at = 20;
+    for (kind, value) in message.attributes() {
+        at += 4;
+        // Of an IPv6 address, all but the first four bytes are masked with the transaction (RFC 8489
+        // section 14.2).
+        let masked = matches!(kind, XOR_PEER_ADDRESS | XOR_RELAYED_ADDRESS | XOR_MAPPED_ADDRESS);
+        if masked && value.len() == 20 {
+            let bytes = renamed.get_mut(at + 8..at + 20)?;
+            bytes.iter_mut().zip(message.id).zip(id).for_each(|((byte, old), new)| *byte ^= old ^ new);
+        }
+        at += value.len().next_multiple_of(4);
+    }
+    Some(renamed)
 }
 
 /// Channel and content of a ChannelData message (RFC 8656 section 12.4); over UDP its padding may be
@@ -307,6 +350,10 @@ pub(super) mod tests {
         assert_eq!((answer.method, answer.class, answer.id), (Method::Allocate, Class::Error, [3; 12]));
         assert_eq!(answer.error(), (500, String::new()));
         assert!(!answer.is_challenge());
+        let bytes = challenge([3; 12]);
+        let answer = Message::parse(&bytes).expect("a message");
+        assert_eq!((answer.method, answer.class, answer.id), (Method::Allocate, Class::Error, [3; 12]));
+        assert!(answer.error().0 == 401 && answer.is_challenge());
     }
 
     proptest! {
@@ -316,7 +363,7 @@ pub(super) mod tests {
             long[2..4].copy_from_slice(&(bytes.len() as u16).to_be_bytes());
             long.extend(&bytes);
             for bytes in [long, bytes] {
-                let _ = channel_data(&bytes);
+                let _ = (channel_data(&bytes), renamed(&bytes, [7; 12]));
                 if let Some(message) = Message::parse(&bytes) {
                     let _ = (message.error(), message.data(), message.mapped(), message.relayed());
                     let _ = (message.peer(), message.alternate(), message.lifetime(), message.channel());
@@ -331,6 +378,9 @@ pub(super) mod tests {
             let address = SocketAddr::new(ip, port);
             let bytes = wire(0x0101, id, &[(XOR_MAPPED_ADDRESS, masked(&address.to_string(), id))]);
             prop_assert_eq!(Message::parse(&bytes).and_then(|message| message.mapped()), Some(address));
+            let other = renamed(&bytes, [!id; 12]).expect("a message");
+            let message = Message::parse(&other).expect("a message");
+            prop_assert_eq!((message.id, message.mapped()), ([!id; 12], Some(address)));
         }
     }
 }

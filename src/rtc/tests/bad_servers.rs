@@ -1,7 +1,11 @@
 //! Servers and candidates that are wrong in every way we know of. Each is told once, with its URL;
 //! the call connects over the one relay that works.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
@@ -158,6 +162,8 @@ async fn each_bad_server_is_told_once_with_its_url_while_the_call_goes_over_the_
         assert!(told[0].contains(reason), "{reason}: {}", told[0]);
     }
     assert_eq!(call.a.problems.len(), bad.len(), "{:#?}", call.a.problems);
+    call.gathered().await;
+    println!("gathered after {:?}", start.elapsed());
     call.close().await;
     drop(relay);
 }
@@ -169,6 +175,76 @@ async fn a_server_that_sends_us_to_another_is_followed_once() {
     let call = super::relays::meet(vec![with_url(&good, &[elsewhere])], &Dialer::default(), "udp").await;
     assert!(call.a.problems.is_empty(), "{:?}", call.a.problems);
     call.close().await;
+    drop(relay);
+}
+
+/// Stands before a relay and calls the first nonce that it gave stale, whatever is asked with it; says
+/// how often it did.
+async fn nitpicker(relay: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
+    const STALE: &[u8] = b"old";
+    let front = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = front.local_addr().unwrap();
+    let stale = Arc::new(AtomicUsize::new(0));
+    let count = stale.clone();
+    tokio::spawn(async move {
+        let (front, mut buffer) = (Arc::new(front), [0; 2048]);
+        let mut ways: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
+        let nonces: Arc<std::sync::Mutex<HashMap<SocketAddr, Challenge>>> = Arc::default();
+        while let Ok((len, from)) = front.recv_from(&mut buffer).await {
+            let datagram = &buffer[..len];
+            if let Some(request) = Message::parse(datagram).filter(|it| it.nonce() == Some(STALE)) {
+                count.fetch_add(1, Ordering::Relaxed);
+                let (realm, nonce) = nonces.lock().unwrap().get(&from).cloned().expect("asked before");
+                let kind = u16::from_be_bytes([datagram[0], datagram[1]]) | 0x0110;
+                let answer = message(kind, request.id, &[error(438), (0x0014, realm), (0x0015, nonce)]);
+                front.send_to(&answer, from).await.unwrap();
+                continue;
+            }
+            if let Entry::Vacant(new) = ways.entry(from) {
+                let way = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
+                way.connect(relay).await.unwrap();
+                new.insert(way.clone());
+                let (front, nonces) = (front.clone(), nonces.clone());
+                tokio::spawn(async move {
+                    let mut buffer = [0; 2048];
+                    while let Ok(len) = way.recv(&mut buffer).await {
+                        let mut answer = buffer[..len].to_vec();
+                        let challenge = Message::parse(&answer).filter(|answer| answer.error().0 == 401);
+                        let said = challenge
+                            .and_then(|it| Some((it.id, it.realm()?.to_vec(), it.nonce()?.to_vec())));
+                        if let Some((id, realm, nonce)) = said {
+                            let old = (0x0015, STALE.to_vec());
+                            answer = message(0x0113, id, &[error(401), (0x0014, realm.clone()), old]);
+                            nonces.lock().unwrap().insert(from, (realm, nonce));
+                        }
+                        front.send_to(&answer, from).await.ok();
+                    }
+                });
+            }
+            ways[&from].send(datagram).await.ok();
+        }
+    });
+    (address, stale)
+}
+
+/// Realm and nonce.
+type Challenge = (Vec<u8>, Vec<u8>);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_first_nonce_is_stale_is_asked_again_with_the_new_one() {
+    let (good, relay) = relay().await;
+    let (front, stale) = nitpicker(udp_address(&good)).await;
+    let gate = gate(front, None).await;
+    for (url, protocol) in
+        [(format!("turn:{front}"), "udp"), (format!("turn:{}?transport=tcp", gate.address), "tcp")]
+    {
+        stale.store(0, Ordering::Relaxed);
+        let mut call = super::relays::meet(vec![with_url(&good, &[url])], &Dialer::default(), protocol).await;
+        call.gathered().await;
+        assert!(call.a.problems.is_empty(), "{:?}", call.a.problems);
+        assert_eq!(stale.load(Ordering::Relaxed), 2, "one request of each side, and none after it");
+        call.close().await;
+    }
     drop(relay);
 }
 

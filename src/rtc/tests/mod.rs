@@ -52,6 +52,8 @@ struct Side {
     trouble: Option<Trouble>,
     messages: Vec<(Channel, Bytes)>,
     channels: Option<ChannelState>,
+    /// It has told all its addresses.
+    gathered: bool,
 }
 
 fn config() -> TransportConfig {
@@ -86,6 +88,7 @@ impl Side {
             trouble: None,
             messages: Vec::new(),
             channels: None,
+            gathered: false,
         }
     }
 
@@ -93,8 +96,10 @@ impl Side {
     fn note(&mut self, event: TransportEvent) -> Option<Signal> {
         match event {
             TransportEvent::OfferReady { offer: signal } | TransportEvent::Signal { signal, .. } => {
-                if let Signal::Description { kind, sdp, .. } = &signal {
-                    self.roles.push((*kind, sdp::Setup::of(sdp)));
+                match &signal {
+                    Signal::Description { kind, sdp, .. } => self.roles.push((*kind, sdp::Setup::of(sdp))),
+                    Signal::EndOfCandidates { .. } => self.gathered = true,
+                    Signal::Candidate { .. } => {}
                 }
                 return Some(signal);
             }
@@ -228,6 +233,10 @@ impl Call {
     async fn connected(&mut self) {
         let up = |side: &Side| side.phase == Some(PeerPhase::Connected);
         self.until("connected", |call| up(&call.a) && up(&call.b)).await;
+    }
+
+    async fn gathered(&mut self) {
+        self.until("the end of gathering", |call| call.a.gathered && call.b.gathered).await;
     }
 
     async fn close(mut self) {

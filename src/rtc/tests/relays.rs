@@ -181,7 +181,9 @@ async fn of_all_ways_to_a_relay_the_cheapest_that_works_is_used() {
     let ways = [(format!("turn:{udp}"), "udp"), (nowhere, "tcp")];
     for (first, expected) in ways {
         let list = vec![with_url(&server, &[tls.clone(), tcp.clone(), first])];
-        meet(list, &dialer, expected).await.close().await;
+        let mut call = meet(list, &dialer, expected).await;
+        call.gathered().await;
+        call.close().await;
     }
 }
 

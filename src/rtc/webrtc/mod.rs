@@ -6,6 +6,7 @@
 pub mod addresses;
 mod chain;
 mod codecs;
+mod credentials;
 mod handler;
 mod routes;
 mod runtime;

@@ -16,6 +16,7 @@ use ::rtc::peer_connection::transport::RTCIceServer;
 use signaling_protocol::IceServer;
 
 use super::codecs;
+use super::credentials::Credentials;
 use crate::clock;
 use crate::dial::{Dialer, names};
 use crate::rtc::engine::{Event, EventSender};
@@ -147,6 +148,8 @@ pub struct Server {
     pub url: String,
     /// What the URL says.
     pub place: Place,
+    /// As they were given last.
+    pub credentials: Credentials,
     number: u16,
     resolved: tokio::sync::Mutex<Option<(Instant, Vec<SocketAddr>)>>,
     trial: Mutex<Trial>,
@@ -280,6 +283,7 @@ impl Servers {
         }
         let table = &mut *self.table();
         if let Some(known) = table.servers.iter().find(|known| known.place == place) {
+            known.credentials.set(server);
             return Ok(known.clone());
         }
         if table.servers.len() >= MOST_SERVERS {
@@ -288,10 +292,12 @@ impl Servers {
         let known = Arc::new(Server {
             url: url.to_owned(),
             place,
+            credentials: Credentials::default(),
             number: table.servers.len() as u16 + 1,
             resolved: tokio::sync::Mutex::default(),
             trial: Mutex::default(),
         });
+        known.credentials.set(server);
         self.accounts.server(&known.url, known.place.transport);
         table.servers.push(known.clone());
         Ok(known)
