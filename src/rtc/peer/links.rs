@@ -134,16 +134,6 @@ impl Peer {
         }
     }
 
-    /// Another attempt to find a path, if there is anything to find one with.
-    pub(super) async fn look_again(&mut self, now: Instant) {
-        let nobody = self.outlet.id.is_none() || !self.links.iter().any(Link::is_described);
-        if nobody || !self.has_network() {
-            self.recovery.began(now);
-        } else {
-            self.begin_next(Purpose::Replace, None).await;
-        }
-    }
-
     pub(super) async fn offer(&mut self, number: ConnectionNumber) {
         if let Some(link) = find(&mut self.links, number) {
             link.offer(&self.outlet).await;

@@ -38,16 +38,6 @@ impl Peer {
         }
     }
 
-    /// The carrier works again as it was. Neither side has what was sent meanwhile, so nobody waits
-    /// until it is asked for.
-    pub(super) async fn on_heard_again(&mut self) {
-        for kind in [TrackKind::Video, TrackKind::Screen] {
-            self.outbound.skip_to_keyframe(kind);
-            self.want_keyframe(kind).await;
-            self.request_keyframe(kind).await;
-        }
-    }
-
     pub(super) async fn want_keyframe(&self, kind: TrackKind) {
         self.outlet.tell_of(|peer| TransportEvent::KeyframeWanted { peer, kind }).await;
     }

@@ -19,10 +19,10 @@ mod media;
 mod network;
 mod screen;
 mod signals;
+mod silence;
 mod told;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -46,10 +46,7 @@ use super::pacer::{Pacer, Priority};
 use super::packetizer::Packets;
 use super::recovery::Recovery;
 use super::sender::{FrameSource, Outbound};
-use super::{
-    CandidateType, ConnectionNumber, DtlsState, IcePolicy, IceState, SelectedPair, Signal, TransportConfig,
-    TransportEvent,
-};
+use super::{CandidateType, ConnectionNumber, DtlsState, IcePolicy, Signal, TransportConfig, TransportEvent};
 use crate::clock;
 use crate::media::encoded::TrackKind;
 use crate::units::Bitrate;
@@ -155,6 +152,8 @@ struct Peer {
     offerer: bool,
     told: Told,
     recovery: Recovery,
+    /// The link that was begun because nothing is heard.
+    attempt: Option<ConnectionNumber>,
     improvement: Improvement,
     overlap: Overlap,
     outbound: Outbound,
@@ -206,6 +205,7 @@ pub async fn run(parts: Parts) {
         offerer: false,
         told: Told::default(),
         recovery: Recovery::default(),
+        attempt: None,
         improvement: Improvement::default(),
         overlap: Overlap::default(),
         outbound: Outbound::new([random(), random(), random()]),
@@ -399,44 +399,5 @@ impl Peer {
             | Event::Problem(_) => {}
         }
         self.settle(now).await;
-    }
-
-    async fn on_ended(&mut self, number: ConnectionNumber) {
-        tracing::warn!(%number, "a connection to {} broke inside", self.outlet.name());
-        self.close_links(|link| link.number == number);
-        if number != self.carrier {
-            return;
-        }
-        if self.they_move {
-            self.recovery.lost(clock::now(), self.offerer);
-        } else {
-            self.begin_anew().await;
-        }
-    }
-
-    async fn on_ice(&mut self, state: IceState, now: Instant) {
-        match state {
-            IceState::Disconnected | IceState::Failed => self.recovery.lost(now, self.offerer),
-            IceState::New
-            | IceState::Checking
-            | IceState::Connected
-            | IceState::Completed
-            | IceState::Closed => {}
-        }
-        self.tell_carrier().await;
-    }
-
-    /// Nobody but us can know it at once, so we look for another path whoever offered first.
-    async fn on_relay_lost(&mut self, address: SocketAddr, now: Instant) {
-        let leads_there = |pair: &SelectedPair| {
-            pair.local.port == address.port() && pair.local.address == address.ip().to_string()
-        };
-        let Some(carrier) = find(&mut self.links, self.carrier) else { return };
-        if carrier.pair.as_ref().is_some_and(leads_there) {
-            // The engine will notice when it has heard nothing for a while.
-            carrier.ice = IceState::Disconnected;
-            self.recovery.lost(now, true);
-            self.tell_carrier().await;
-        }
     }
 }

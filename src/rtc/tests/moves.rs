@@ -1,10 +1,12 @@
 //! Media moves from one connection to another, and nobody sees or hears it.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
 use super::super::network_monitor::network::Interface;
 use super::super::network_monitor::network::tests::{interface, network};
 use super::super::network_monitor::{Change, News};
+use super::wire::Wire;
 use super::*;
 
 /// Every sequence number that one receiver got of one track.
@@ -153,6 +155,34 @@ async fn an_offer_of_a_new_path_that_never_arrives_changes_nothing_and_the_next_
     talk.go_on("moved", |call| call.a.pair != before.0 && call.b.pair != before.1).await;
     talk.turns(130).await;
     talk.assert_whole();
+    talk.call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_path_that_is_heard_again_after_an_outage_is_kept_and_the_new_one_is_given_up() {
+    let mut call = Call::new();
+    call.wire = Some(Wire::new().await);
+    let mut talk = Talk::begin(call).await;
+    talk.turns(50).await;
+    let wire = talk.call.wire.as_mut().expect("just set");
+    let (lose, traffic) = (wire.lose_every.clone(), wire.to_b_traffic.clone());
+    // A second connection would be reached directly.
+    wire.ends = true;
+    // Signaling is cut off, too.
+    talk.call.hold = true;
+    lose.store(1, Ordering::Relaxed);
+    let offered = |call: &Call| call.to_b.iter().any(|signal| matches!(signal, Signal::Description { .. }));
+    talk.go_on("an attempt", offered).await;
+    lose.store(0, Ordering::Relaxed);
+    talk.go_on("the path", |call| call.a.phase == Some(PeerPhase::Connected)).await;
+    talk.turns(10).await;
+    talk.call.hold = false;
+    talk.call.deliver();
+    talk.turns(150).await;
+    let before = traffic.carried()[0];
+    talk.turns(50).await;
+    let by_wire = traffic.carried()[0] - before;
+    assert!(by_wire > 50, "media has moved: {by_wire} packets of 500 ms went by the first path");
     talk.call.close().await;
 }
 
