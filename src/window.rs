@@ -145,6 +145,7 @@ pub fn run(link: Option<&str>, args: &WindowArgs) -> anyhow::Result<()> {
         view: engine.view.clone(),
         commands: engine.commands.clone(),
         frames: engine.frames.clone(),
+        marks: engine.marks.clone(),
         history: engine.history.clone(),
         checkup: Box::new(checkup),
         handovers,

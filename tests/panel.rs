@@ -54,7 +54,7 @@ impl Shown {
         let now = ui.input(|input| input.time);
         let mut actions = keys::actions(ui.ctx(), &self.model);
         self.pictures.begin();
-        let mut screen = Screen { frames: &self.frames, pictures: &mut self.pictures };
+        let mut screen = Screen { frames: &self.frames, pictures: &mut self.pictures, marks: &[] };
         actions.extend(screens::show(ui, &mut self.model, &mut screen));
         self.pictures.end(ui.painter());
         for action in actions {

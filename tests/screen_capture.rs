@@ -22,6 +22,7 @@ use x11rb::wrapper::ConnectionExt as _;
 
 use sightline::clock;
 use sightline::media::frame::VideoFrame;
+use sightline::media::overlay::Veil;
 use sightline::media::source::screen::{
     Listed, Rect, ScreenEvent, ScreenTarget, ShareMode, Targets, find, open, targets,
 };
@@ -238,7 +239,7 @@ impl Share {
     fn open(target: &ScreenTarget) -> Result<Self, DeviceError> {
         let (tell, events) = sync_channel(16);
         let events_to = Arc::new(move |event| drop(tell.try_send(event)));
-        Ok(Self { source: open(target, ShareMode::Text, None, events_to)?, events })
+        Ok(Self { source: open(target, ShareMode::Text, None, Veil::default(), events_to)?, events })
     }
 
     /// The next picture that looks as wanted.

@@ -185,6 +185,7 @@ impl CallMachine {
     /// left empty), visitors, duration, lock, admission, signaling, notices.
     pub fn fill(&self, view: &mut CallView, now: Instant) {
         view.phase = self.stage.shown();
+        view.my_id = self.me().cloned();
         view.invite = self
             .room
             .as_ref()

@@ -83,6 +83,8 @@ pub struct ChatView {
     pub hands: Vec<PeerId>,
     /// Ours is.
     pub my_hand: bool,
+    /// Whose screens must not be pointed at.
+    pub pointing_off: Vec<PeerId>,
     /// What is seen over the pictures.
     pub reactions: Vec<Shown>,
 }
@@ -119,6 +121,7 @@ struct Person {
     name: String,
     typing_until: Option<Instant>,
     hand: bool,
+    pointing_off: bool,
     /// Messages that may still come, as of then.
     allowance: (f64, Instant),
     /// Something of theirs was refused, and they went on.
@@ -189,6 +192,11 @@ impl Conversation {
         Message::Reaction { reaction }
     }
 
+    /// Whether one may point at somebody's screen.
+    pub fn allows_pointing(&self, peer: &PeerId) -> bool {
+        self.people.get(peer).is_none_or(|person| !person.pointing_off)
+    }
+
     /// What somebody who has just come must know of us.
     pub fn greeting(&self) -> Option<Message> {
         self.my_hand.then_some(Message::Hand { up: true })
@@ -206,6 +214,7 @@ impl Conversation {
             name: String::new(),
             typing_until: None,
             hand: false,
+            pointing_off: false,
             allowance: (BURST, now),
             scolded: None,
         });
@@ -237,6 +246,10 @@ impl Conversation {
             }
             Ok(Message::Hand { up }) => {
                 person.hand = up;
+                News::Shown
+            }
+            Ok(Message::Pointing { allowed }) => {
+                person.pointing_off = !allowed;
                 News::Shown
             }
             Ok(Message::Reaction { reaction }) => {
@@ -303,12 +316,15 @@ impl Conversation {
     /// What a face shows.
     pub fn view(&self) -> ChatView {
         let typing = self.people.values().filter(|person| person.typing_until.is_some());
-        let hands = self.people.iter().filter(|(_, person)| person.hand);
+        let those = |wanted: fn(&Person) -> bool| {
+            self.people.iter().filter(|(_, person)| wanted(person)).map(|(peer, _)| peer.clone()).collect()
+        };
         ChatView {
             entries: Arc::clone(&self.entries),
             unread: self.unread,
             typing: typing.map(|person| person.name.clone()).collect(),
-            hands: hands.map(|(peer, _)| peer.clone()).collect(),
+            hands: those(|person| person.hand),
+            pointing_off: those(|person| person.pointing_off),
             my_hand: self.my_hand,
             reactions: self.reactions.iter().map(|(_, shown)| shown.clone()).collect(),
         }
@@ -357,6 +373,7 @@ mod tests {
         let (mut chat, now) = (Conversation::default(), start());
         chat.on_message(&bob(), "Bob", &Message::Typing.write(), now);
         chat.on_message(&bob(), "Bob", &Message::Hand { up: true }.write(), now);
+        chat.on_message(&bob(), "Bob", &Message::Pointing { allowed: false }.write(), now);
         chat.on_message(&bob(), "Bob", &Message::Reaction { reaction: Reaction::Clap }.write(), now);
         let view = chat.view();
         assert_eq!((view.typing, view.hands, view.reactions.len()), (vec!["Bob".to_owned()], vec![bob()], 1));
@@ -365,9 +382,9 @@ mod tests {
         chat.handle_timeout(later);
         let view = chat.view();
         assert!(view.typing.is_empty() && view.reactions.is_empty() && chat.poll_timeout().is_none());
-        assert_eq!(view.hands, [bob()]);
+        assert_eq!((view.hands, view.pointing_off), (vec![bob()], vec![bob()]));
         chat.forget(&bob());
-        assert!(chat.view().hands.is_empty());
+        assert!(chat.view().hands.is_empty() && chat.allows_pointing(&bob()));
     }
 
     #[test]

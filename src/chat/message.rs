@@ -30,6 +30,11 @@ pub enum Message {
         /// Which.
         reaction: Reaction,
     },
+    /// Whether one may point at the sender's screen. One may until something else is said.
+    Pointing {
+        /// One may.
+        allowed: bool,
+    },
 }
 
 /// What can be shown in a moment, without words.
@@ -93,6 +98,7 @@ mod tests {
         };
         check(Message::Text { text: "hi".into() }, r#"{"t":"text","text":"hi"}"#);
         check(Message::Typing, r#"{"t":"typing"}"#);
+        check(Message::Pointing { allowed: false }, r#"{"t":"pointing","allowed":false}"#);
         check(Message::Hand { up: true }, r#"{"t":"hand","up":true}"#);
         check(
             Message::Reaction { reaction: Reaction::ThumbsUp },

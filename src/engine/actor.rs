@@ -625,6 +625,7 @@ impl Actor {
             let state = if mode.is_some() { ShareWord::Begun } else { ShareWord::Ended };
             self.record.tell(What::Share { side: Side::Local, state, codec: None });
             self.transport.share_screen(mode.is_some());
+            self.talk.on_share(mode.is_some());
             self.decide(Input::Share(mode));
         }
     }
@@ -704,8 +705,12 @@ impl Actor {
     }
 
     fn publish(&mut self) {
+        if let Some(marks) = self.talk.take_ours() {
+            self.media.show_marks(marks);
+        }
         let mut view = CallView::default();
         self.machine.fill(&mut view, clock::now());
+        self.talk.on_me(view.my_id.as_ref());
         self.media.fill(&mut view);
         self.quality.fill(&mut view);
         self.talk.fill(&mut view);

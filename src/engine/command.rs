@@ -73,10 +73,12 @@ pub enum ChatCommand {
 }
 
 /// What a person may do with the pointer on a shared screen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PointerCommand {
-    /// Points at a place of the others' screen, or beside it.
+    /// Points at a place of somebody's screen, or beside it.
     Move {
+        /// Whose.
+        screen: PeerId,
         /// Where; `None`: beside it.
         at: Option<Point>,
         /// A stroke is being drawn.

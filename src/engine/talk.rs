@@ -13,7 +13,7 @@ use super::command::{ChatCommand, FileCommand, PointerCommand};
 use super::view::{CallView, PeerView};
 use crate::chat::{Conversation, Message, News};
 use crate::files::{FileId, FileView, Files, Folder, Input, Way};
-use crate::pointer::{Board, Hand, Marks};
+use crate::pointer::{Board, Hand, Heard, Marks, Message as Gesture};
 use crate::record::{Side, What};
 use crate::rtc::channel::{Channel, ChannelState, DataSender, Refusal};
 
@@ -27,13 +27,19 @@ pub struct Talk {
     people: BTreeMap<PeerId, ChannelState>,
     /// Told that the chat does not reach them.
     told_absent: BTreeSet<PeerId>,
-    /// Ours, over the others' screen.
+    /// What the server calls us.
+    me: Option<PeerId>,
+    /// Ours, over somebody's screen.
     hand: Hand,
     /// Everybody's.
     board: Board,
-    /// The others may point at our screen.
+    /// Our screen is shared.
+    sharing: bool,
+    /// The others may point at it.
     pointing_allowed: bool,
     marks: watch::Sender<Arc<Vec<Marks>>>,
+    /// Those on our screen, if they are others than the last time they were asked for.
+    ours: Option<Vec<Marks>>,
     /// The state of each file, as it was recorded.
     recorded: BTreeMap<FileId, &'static str>,
 }
@@ -49,10 +55,13 @@ impl Talk {
             files: files.ok(),
             people: BTreeMap::new(),
             told_absent: BTreeSet::new(),
+            me: None,
             hand: Hand::default(),
             board: Board::default(),
+            sharing: false,
             pointing_allowed: true,
             marks,
+            ours: None,
             recorded: BTreeMap::new(),
         }
     }
@@ -116,18 +125,38 @@ impl Talk {
         self.show_marks();
     }
 
-    fn show_marks(&self) {
+    fn show_marks(&mut self) {
         let marks = self.board.marks();
-        self.marks.send_if_modified(|shown| {
-            let changed = *shown != marks;
-            if changed {
-                *shown = marks;
-            }
-            changed
-        });
+        if *self.marks.borrow() == marks {
+            return;
+        }
+        let ours = |marks: &&Marks| Some(&marks.screen) == self.me.as_ref();
+        self.ours = Some(marks.iter().filter(ours).cloned().collect());
+        self.marks.send_replace(marks);
     }
 
-    /// Tells where our hand is, if it is time.
+    /// What is seen on our screen, if that is news.
+    pub fn take_ours(&mut self) -> Option<Vec<Marks>> {
+        self.ours.take()
+    }
+
+    /// What the server calls us now.
+    pub fn on_me(&mut self, me: Option<&PeerId>) {
+        if self.me.as_ref() != me {
+            self.me = me.cloned();
+        }
+    }
+
+    /// Our screen is shared, or not any more; or another part of it.
+    pub fn on_share(&mut self, sharing: bool) {
+        self.sharing = sharing;
+        if let Some(me) = &self.me {
+            self.board.wipe(me);
+        }
+        self.show_marks();
+    }
+
+    /// Tells where our hand is, if it is time. What it draws is seen here too.
     fn point(&mut self, people: &[PeerView], now: Instant) {
         let Some(message) = self.hand.poll(now) else { return };
         let bytes = message.write();
@@ -135,21 +164,52 @@ impl Talk {
             // Newer ones follow; what is refused is lost.
             self.data.send(&person.peer, Channel::Pointer, bytes.clone()).ok();
         }
+        if let Some(me) = &self.me {
+            // The system draws our pointer.
+            let drawn = Gesture { at: None, ..message }.write();
+            self.board.on_message(me, "", &drawn, |_| true, now);
+            self.show_marks();
+        }
     }
 
     /// Something that the person does with the pointer.
     pub fn on_pointer(&mut self, command: PointerCommand, people: &[PeerView], now: Instant) {
         match command {
-            PointerCommand::Move { at, draws } => {
-                self.hand.moved(at, draws);
+            PointerCommand::Move { screen, at, draws } => {
+                let at = at.filter(|_| self.chat.allows_pointing(&screen));
+                self.hand.moved(&screen, at, draws && at.is_some());
                 self.point(people, now);
             }
             PointerCommand::Allow(switch) => {
                 self.pointing_allowed = switch.is_on();
-                self.board.clear();
+                if let Some(me) = &self.me {
+                    self.board.wipe(me);
+                }
                 self.show_marks();
+                self.broadcast(&Message::Pointing { allowed: switch.is_on() }, people, now);
             }
         }
+    }
+
+    /// A gesture of somebody over a screen.
+    fn on_gesture(&mut self, peer: &PeerId, name: &str, message: &[u8], now: Instant) -> Option<What> {
+        let (me, chat, ours) = (&self.me, &self.chat, self.sharing && self.pointing_allowed);
+        let may_point = |screen: &PeerId| match me.as_ref() == Some(screen) {
+            true => ours,
+            false => chat.allows_pointing(screen),
+        };
+        match self.board.on_message(peer, name, message, may_point, now) {
+            Heard::New => self.show_marks(),
+            Heard::Nothing => {}
+            Heard::Flood => {
+                let dropped = self.board.dropped();
+                let text = format!(
+                    "{name} points more often than any hand can; most of it is not looked at ({dropped} so far)."
+                );
+                return Some(What::Error { text });
+            }
+        }
+        None
     }
 
     /// What a face shows.
@@ -259,12 +319,7 @@ impl Talk {
                 self.tell_files(Input::Data { peer, person: name.to_owned(), message });
                 None
             }
-            Channel::Pointer => {
-                if self.pointing_allowed && self.board.on_message(&peer, name, &message, now) {
-                    self.show_marks();
-                }
-                None
-            }
+            Channel::Pointer => self.on_gesture(&peer, name, &message, now),
         }
     }
 
@@ -277,11 +332,12 @@ impl Talk {
 
     /// Whether somebody has channels is known now.
     pub fn on_channels(&mut self, peer: PeerId, state: ChannelState) {
-        if state == ChannelState::Open
-            && let Some(greeting) = self.chat.greeting()
-        {
-            // Full or gone: then there are worse things than a hand that is not seen.
-            self.data.send(&peer, Channel::Chat, greeting.write()).ok();
+        if state == ChannelState::Open {
+            let off = (!self.pointing_allowed).then_some(Message::Pointing { allowed: false });
+            for greeting in self.chat.greeting().into_iter().chain(off) {
+                // Full or gone: then there are worse things than a hand that is not seen.
+                self.data.send(&peer, Channel::Chat, greeting.write()).ok();
+            }
         }
         self.people.insert(peer, state);
     }

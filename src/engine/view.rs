@@ -30,6 +30,8 @@ pub struct CallView {
     pub invite: Option<Invite>,
     /// Ourselves.
     pub me: LocalView,
+    /// What the server calls us, while there is a session.
+    pub my_id: Option<PeerId>,
     /// Those in the call, in the order in which they came.
     pub peers: Vec<PeerView>,
     /// Those who knock and wait for a decision.
@@ -241,6 +243,8 @@ pub struct ShareView {
     pub minimised: bool,
     /// It is sent: there is a picture, and somebody to see it.
     pub running: bool,
+    /// What others point at is seen on the screen itself, not only on the picture of it.
+    pub overlaid: bool,
     /// As it is sent.
     pub picture: Option<ScreenPicture>,
     /// Who sees it.

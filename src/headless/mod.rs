@@ -8,6 +8,7 @@ mod args;
 mod doctor;
 pub mod files;
 mod log;
+mod pointer;
 mod servers;
 mod share;
 
@@ -119,6 +120,7 @@ fn probe(args: &ProbeArgs) -> Result<(), Failure> {
             log: log.clone(),
             called_at: None,
             connected: false,
+            seen: pointer::Seen::default(),
         };
         let outcome = script.run().await;
         script.goodbye().await;
@@ -227,6 +229,7 @@ struct Script<'a> {
     log: Log,
     called_at: Option<Instant>,
     connected: bool,
+    seen: pointer::Seen,
 }
 
 /// What a line or an event leads to.
@@ -252,6 +255,7 @@ impl Script<'_> {
             let next = tokio::select! {
                 Some(entry) = self.events.recv() => self.on_entry(entry)?,
                 line = lines.recv() => self.on_line(line.as_deref()).await?,
+                Ok(()) = self.engine.marks.changed() => self.on_marks(),
                 () = terminate.recv() => Next::HangUp,
                 () = until(deadline) => self.on_deadline(farewell)?,
             };
@@ -310,17 +314,37 @@ impl Script<'_> {
                 self.command(Command::File(FileCommand::Send(file.trim().into()))).await?;
             }
             "unshare" => self.command(Command::StopShare).await?,
-            other => match other.strip_prefix("share ").map(share::parse) {
+            other => match self.on_pointer(other) {
                 Some(Ok(command)) => self.command(command).await?,
                 Some(Err(reason)) => self.complain(&format!("{other}: {reason}")),
-                None => {
-                    let what = "unknown command; known are call, restart, mute, unmute, share, unshare, chat, \
-                        send, hangup";
-                    self.complain(&format!("{other}: {what}"));
-                }
+                None => self.on_share(other).await?,
             },
         }
         Ok(Next::GoOn)
+    }
+
+    fn on_pointer(&self, line: &str) -> Option<Result<Command, String>> {
+        pointer::parse(line, &self.engine.view.borrow())
+    }
+
+    fn on_marks(&mut self) -> Next {
+        let (marks, view) =
+            (self.engine.marks.borrow_and_update().clone(), self.engine.view.borrow().clone());
+        self.seen.news(&marks, &view).into_iter().for_each(|news| self.tell(news));
+        Next::GoOn
+    }
+
+    async fn on_share(&self, line: &str) -> Result<(), Failure> {
+        match line.strip_prefix("share ").map(share::parse) {
+            Some(Ok(command)) => self.command(command).await?,
+            Some(Err(reason)) => self.complain(&format!("{line}: {reason}")),
+            None => {
+                let what = "unknown command; known are call, restart, mute, unmute, share, unshare, point, draw, \
+                    pointing, chat, send, hangup";
+                self.complain(&format!("{line}: {what}"));
+            }
+        }
+        Ok(())
     }
 
     fn complain(&self, text: &str) {

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use signaling_protocol::PeerId;
+
 use super::message::{Message, POINTS, Point, Tail};
 
 /// Between two messages: the pace of most screens.
@@ -20,6 +22,8 @@ const LONGEST: usize = 4_000;
 #[derive(Debug, Default)]
 pub struct Hand {
     number: u32,
+    /// Whose screen it is over, or was last.
+    screen: Option<PeerId>,
     at: Option<Point>,
     stroke: u16,
     /// Points of the current stroke, all that may still be repeated.
@@ -33,12 +37,14 @@ pub struct Hand {
 }
 
 impl Hand {
-    /// The pointer is there, or beside the picture; `draws`: a button is down.
-    pub fn moved(&mut self, at: Option<Point>, draws: bool) {
-        let begins = draws && !self.drawing;
-        if self.at == at && self.drawing == draws {
+    /// The pointer is there on somebody's screen, or beside the picture; `draws`: a button is down.
+    pub fn moved(&mut self, screen: &PeerId, at: Option<Point>, draws: bool) {
+        let elsewhere = self.screen.as_ref() != Some(screen);
+        let begins = elsewhere || (draws && !self.drawing);
+        if !elsewhere && self.at == at && self.drawing == draws {
             return;
         }
+        self.screen = Some(screen.clone());
         if begins || self.before + self.points.len() >= LONGEST {
             self.stroke = self.stroke.wrapping_add(1);
             self.points.clear();
@@ -65,12 +71,13 @@ impl Hand {
         if self.due == 0 || self.poll_timeout().is_some_and(|at| at > now) {
             return None;
         }
+        let screen = self.screen.clone()?;
         self.sent_at = Some(now);
         self.due -= 1;
         self.number = self.number.wrapping_add(1);
         let tail = Tail { stroke: self.stroke, first: self.before as u16, points: self.points.clone() };
         let stroke = (!self.points.is_empty()).then_some(tail);
-        Some(Message { number: self.number, at: self.at, stroke })
+        Some(Message { number: self.number, screen, at: self.at, stroke })
     }
 }
 
@@ -82,6 +89,10 @@ mod tests {
         crate::clock::now() + Duration::from_secs(3_600)
     }
 
+    fn ada() -> PeerId {
+        PeerId::new("ada").unwrap()
+    }
+
     fn point(n: u16) -> Option<Point> {
         Some(Point { x: n, y: n })
     }
@@ -91,7 +102,7 @@ mod tests {
         let (mut hand, begin) = (Hand::default(), start());
         let mut sent = 0;
         for millis in 0..1_000_u16 {
-            hand.moved(point(millis), false);
+            hand.moved(&ada(), point(millis), false);
             sent += usize::from(hand.poll(begin + Duration::from_millis(millis.into())).is_some());
         }
         assert!((55..=61).contains(&sent), "{sent}");
@@ -105,14 +116,14 @@ mod tests {
         let (mut hand, mut now) = (Hand::default(), start());
         let mut last = None;
         for n in 0..40 {
-            hand.moved(point(n), true);
+            hand.moved(&ada(), point(n), true);
             now += Duration::from_millis(20);
             last = hand.poll(now);
         }
         let tail = last.unwrap().stroke.unwrap();
         assert_eq!((tail.first, tail.points.len()), (24, POINTS));
-        hand.moved(point(40), false);
-        hand.moved(point(50), true);
+        hand.moved(&ada(), point(40), false);
+        hand.moved(&ada(), point(50), true);
         let next = hand.poll(now + Duration::from_millis(20)).unwrap().stroke.unwrap();
         assert_eq!((next.stroke, next.first, next.points.as_slice()), (2, 0, &[Point { x: 50, y: 50 }][..]));
     }

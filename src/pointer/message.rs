@@ -5,6 +5,7 @@
 //! lost leaves no gap.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use signaling_protocol::PeerId;
 
 /// The version of this format.
 const VERSION: u8 = 1;
@@ -41,6 +42,8 @@ impl Point {
 pub struct Message {
     /// Counts up; newer ones win.
     pub number: u32,
+    /// Whose screen it is about.
+    pub screen: PeerId,
     /// Where the pointer is; `None`: it left the picture.
     pub at: Option<Point>,
     /// What is being drawn, or was drawn last.
@@ -61,9 +64,13 @@ pub struct Tail {
 impl Message {
     /// Its bytes.
     pub fn write(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(16 + 4 * POINTS);
+        let screen = self.screen.as_str().as_bytes();
+        let mut out = BytesMut::with_capacity(16 + screen.len() + 4 * POINTS);
         out.put_u8(VERSION);
         out.put_u32(self.number);
+        // Identifiers have 64 bytes at most.
+        out.put_u8(screen.len() as u8);
+        out.put_slice(screen);
         out.put_u8(u8::from(self.at.is_some()));
         if let Some(at) = self.at {
             out.put_u16(at.x);
@@ -84,6 +91,9 @@ impl Message {
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let (head, rest) = bytes.split_at_checked(6)?;
         let number = u32::from_be_bytes(head[1..5].try_into().ok()?);
+        let (screen, rest) = rest.split_at_checked(head[5].into())?;
+        let screen = PeerId::new(std::str::from_utf8(screen).ok()?).ok()?;
+        let (presence, rest) = rest.split_first()?;
         if head[0] != VERSION || !rest.len().is_multiple_of(4) {
             return None;
         }
@@ -91,7 +101,7 @@ impl Message {
             x: u16::from_be_bytes([four[0], four[1]]),
             y: u16::from_be_bytes([four[2], four[3]]),
         });
-        let at = match head[5] {
+        let at = match *presence {
             0 => None,
             1 => Some(points.next()?),
             _ => return None,
@@ -107,7 +117,7 @@ impl Message {
                 Some(Tail { stroke, first, points })
             }
         };
-        Some(Self { number, at, stroke })
+        Some(Self { number, screen, at, stroke })
     }
 }
 
@@ -129,11 +139,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_message_arrives_as_it_was(number: u32, at: Option<(u16, u16)>, tail: Option<(u16, u16)>, points in proptest::collection::vec((any::<u16>(), any::<u16>()), 1..=POINTS)) {
+        fn every_message_arrives_as_it_was(number: u32, screen in "[A-Za-z0-9_-]{1,64}", at: Option<(u16, u16)>, tail: Option<(u16, u16)>, points in proptest::collection::vec((any::<u16>(), any::<u16>()), 1..=POINTS)) {
             let point = |(x, y): (u16, u16)| Point { x, y };
             let points: Vec<Point> = points.into_iter().map(point).collect();
             let stroke = tail.map(|(stroke, first)| Tail { stroke, first, points });
-            let message = Message { number, at: at.map(point), stroke };
+            let screen = PeerId::new(screen).unwrap();
+            let message = Message { number, screen, at: at.map(point), stroke };
             prop_assert_eq!(Message::parse(&message.write()), Some(message));
         }
 

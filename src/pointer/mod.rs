@@ -9,9 +9,11 @@
 //! matter. Knows neither channels, pictures, nor who draws. There is no remote control.
 
 mod board;
+mod colour;
 mod hand;
 mod message;
 
-pub use board::{Board, Mark, Marks};
+pub use board::{Board, Heard, Mark, Marks};
+pub use colour::colour;
 pub use hand::Hand;
 pub use message::{Message, Point};

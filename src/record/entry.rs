@@ -155,6 +155,19 @@ pub enum What {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         screen: bool,
     },
+    /// What somebody else points at now; told by a probe only.
+    Pointer {
+        /// Who.
+        name: String,
+        /// On our screen; otherwise on another one that we see.
+        ours: bool,
+        /// Where, as shares of width and height; none: beside it.
+        at: Option<[f64; 2]>,
+        /// Strokes that are seen.
+        strokes: usize,
+        /// All of their points.
+        points: usize,
+    },
     /// How it stands with a shared screen.
     Share {
         /// Whose.
@@ -543,6 +556,7 @@ impl Entry {
                 | What::EndOfCandidates { .. }
                 | What::Media { .. }
                 | What::Share { .. }
+                | What::Pointer { .. }
                 | What::Phase { .. }
                 | What::ServerClock { .. }
                 | What::Device(_)
@@ -581,6 +595,7 @@ impl What {
             What::EndOfCandidates { .. } => "end_of_candidates",
             What::Media { .. } => "media",
             What::Share { .. } => "share",
+            What::Pointer { .. } => "pointer",
             What::NetworkChange { .. } => "network_change",
             What::Nat { .. } => "nat",
             What::IceServers { .. } => "ice_servers",

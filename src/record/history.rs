@@ -310,6 +310,7 @@ impl History {
             | What::Visitor { .. }
             | What::Notice { .. }
             | What::Chat { .. }
+            | What::Pointer { .. }
             | What::File { .. }
             | What::Error { .. }
             | What::Ended(_)

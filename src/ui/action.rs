@@ -61,6 +61,8 @@ pub enum UiAction {
     ExportSession,
     /// Opens the choice of what to show of the screen, or closes it.
     ToggleShare,
+    /// Takes the pen to draw on somebody's screen, or puts it away.
+    TogglePen,
     /// Shows this, and closes the choice.
     Share(ScreenTarget, ShareMode),
     /// Closes the window.

@@ -14,6 +14,7 @@ pub mod fit;
 pub mod format;
 pub mod icons;
 pub mod keys;
+mod marks;
 pub mod model;
 pub mod panel;
 pub mod screens;

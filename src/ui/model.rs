@@ -338,6 +338,10 @@ impl UiModel {
                 let look = Command::LookAtScreens(Switch::Off);
                 vec![Effect::Send(Command::Share { target, mode }), Effect::Send(look)]
             }
+            UiAction::TogglePen => {
+                self.viewing.pen = !self.viewing.pen;
+                Vec::new()
+            }
             UiAction::Close => vec![Effect::Close],
         }
     }

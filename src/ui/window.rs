@@ -28,6 +28,7 @@ use crate::doctor::Running;
 use crate::engine::command::{Command, FileCommand};
 use crate::engine::frames::FrameSlots;
 use crate::engine::view::{CallPhase, CallView, Visitor};
+use crate::pointer::Marks;
 use crate::record::History;
 
 /// Hand-overs that wait for the window. More than these within one frame are somebody's mistake,
@@ -45,6 +46,8 @@ pub struct UiEngine {
     pub commands: mpsc::Sender<Command>,
     /// The pictures.
     pub frames: FrameSlots,
+    /// What people point at on shared screens.
+    pub marks: watch::Receiver<Arc<Vec<Marks>>>,
     /// What is remembered of the call.
     pub history: watch::Receiver<Arc<History>>,
     /// Begins to test the connection with these settings.
@@ -84,6 +87,7 @@ struct Window {
     view: watch::Receiver<Arc<CallView>>,
     commands: mpsc::Sender<Command>,
     frames: FrameSlots,
+    marks: watch::Receiver<Arc<Vec<Marks>>>,
     pictures: Pictures,
     waker: FrameWaker,
     handovers: Receiver<Handover>,
@@ -101,7 +105,7 @@ struct Window {
 
 impl Window {
     fn new(context: &CreationContext, engine: UiEngine) -> Self {
-        let UiEngine { view, commands, frames, history, checkup, handovers, runtime } = engine;
+        let UiEngine { view, commands, frames, marks, history, checkup, handovers, runtime } = engine;
         let ctx = context.egui_ctx.clone();
         theme::install(&ctx);
         let on_card = context.gl.as_deref().is_some_and(texture::is_worth_it);
@@ -119,10 +123,12 @@ impl Window {
         let wanted = appearance.clone();
         let waking = runtime.spawn({
             let (view, history, panel) = (view.clone(), history.clone(), model.panel.clone());
+            let marks = marks.clone();
             async move {
                 tokio::join!(
                     wake(ctx.clone(), view, handovers, hand),
                     wake_panel(ctx.clone(), history, panel),
+                    wake_marks(ctx.clone(), marks, interval),
                     wake_appearance(ctx, wanted),
                 );
             }
@@ -133,6 +139,7 @@ impl Window {
             view,
             commands,
             frames,
+            marks,
             pictures,
             waker,
             handovers: handovers_here,
@@ -278,6 +285,14 @@ async fn wake_appearance(ctx: Context, mut wanted: watch::Receiver<Option<Appear
     }
 }
 
+/// Wakes the window when somebody points somewhere else, as often as it is worth to draw it.
+async fn wake_marks(ctx: Context, mut marks: watch::Receiver<Arc<Vec<Marks>>>, interval: Duration) {
+    while marks.changed().await.is_ok() {
+        ctx.request_repaint_after(SOON);
+        tokio::time::sleep(interval).await;
+    }
+}
+
 /// Gives the panel every new history, and wakes it now and then.
 async fn wake_panel(ctx: Context, mut history: watch::Receiver<Arc<History>>, panel: SharedPanel) {
     loop {
@@ -345,7 +360,8 @@ impl eframe::App for Window {
         let now = ctx.input(|input| input.time);
         let mut actions = keys::actions(&ctx, &self.model);
         self.pictures.begin();
-        let mut screen = Screen { frames: &self.frames, pictures: &mut self.pictures };
+        let marks = Arc::clone(&self.marks.borrow());
+        let mut screen = Screen { frames: &self.frames, pictures: &mut self.pictures, marks: &marks };
         actions.extend(screens::show(ui, &mut self.model, &mut screen));
         self.waker.drawn(self.pictures.end(ui.painter()));
         for action in actions {

@@ -30,6 +30,7 @@ use sightline::media::convert::{PixelFormat, RawPicture, to_i420};
 use sightline::media::encoded::{EncodedFrame, VideoCodec};
 use sightline::media::frame::{FramePool, VideoFrame};
 use sightline::media::latest::Latest;
+use sightline::media::overlay::Veil;
 use sightline::media::send_video::VideoSend;
 use sightline::media::source::screen::{ScreenTarget, ShareMode, find, open};
 use sightline::media::{EncoderTarget, FrameSink};
@@ -107,7 +108,7 @@ impl Stage {
 }
 
 fn share() -> Result<Box<dyn VideoSource>> {
-    Ok(open(&find("monitor")?, ShareMode::Text, None, Arc::new(|_| {}))?)
+    Ok(open(&find("monitor")?, ShareMode::Text, None, Veil::default(), Arc::new(|_| {}))?)
 }
 
 /// CPU time of this thread.
@@ -189,7 +190,7 @@ impl Running {
 /// Says what comes through the desktop's portal.
 fn portal() -> Result<()> {
     let tell = Arc::new(|event| println!("event {event:?}"));
-    let mut source = match open(&ScreenTarget::Portal, ShareMode::Text, None, tell) {
+    let mut source = match open(&ScreenTarget::Portal, ShareMode::Text, None, Veil::default(), tell) {
         Ok(source) => source,
         Err(error) => {
             println!("refused: {error}");

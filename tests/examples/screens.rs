@@ -83,7 +83,8 @@ fn main() -> anyhow::Result<()> {
         doctor::start(doctor::Plan::of(settings))
     });
     let runtime = runtime.handle().clone();
-    ui::run(UiEngine { view, commands, frames, history, checkup, handovers: None, runtime })
+    let (_still, marks) = watch::channel(Arc::default());
+    ui::run(UiEngine { view, commands, frames, marks, history, checkup, handovers: None, runtime })
 }
 
 /// Somebody in front of something blue or brown.

@@ -110,6 +110,8 @@ pub fn in_call() -> CallView {
     CallView {
         peers: vec![connected("Grace")],
         duration: Some(Duration::from_secs(1458)),
+        my_id: Some(peer("Ada")),
+        pointing_allowed: true,
         ..with_invite(CallPhase::InCall)
     }
 }
@@ -137,6 +139,7 @@ fn chat() -> ChatView {
         unread: 3,
         typing: vec!["Grace".into()],
         hands: vec![peer("Grace")],
+        pointing_off: Vec::new(),
         my_hand: false,
         reactions: Reaction::ALL
             .into_iter()
@@ -239,6 +242,7 @@ pub fn view(name: &str) -> Option<CallView> {
                 picture: Some(SCREEN),
                 seen_by: vec![peer("Grace")],
                 unseen_by: Vec::new(),
+                overlaid: true,
             });
             call
         }

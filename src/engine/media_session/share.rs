@@ -15,10 +15,12 @@ use crate::media::codec::tuning::Tuning;
 use crate::media::encoded::VideoCodec;
 use crate::media::frame::VideoFrame;
 use crate::media::latest::Latest;
+use crate::media::overlay::{Overlay, Veil};
 use crate::media::send_video::VideoSend;
 use crate::media::source::screen::{self, ScreenEvent, ScreenEvents};
 use crate::media::stats::VideoSendStats;
 use crate::media::{DeviceError, EncoderTarget, VideoSource};
+use crate::pointer::Marks;
 use crate::rtc::ScreenReach;
 
 /// See the module.
@@ -42,6 +44,8 @@ struct Running {
     send: VideoSend,
     /// After the encoder, so that it is dropped first.
     capture: Option<Capture>,
+    /// Shows what others point at, where it can.
+    overlay: Option<Overlay>,
 }
 
 impl Share {
@@ -70,6 +74,7 @@ impl Share {
             mode: running.mode,
             minimised: running.minimised,
             running: running.capture.is_some() && self.is_seen(),
+            overlaid: running.overlay.as_ref().is_some_and(Overlay::works),
             picture: stats.resolution.map(picture),
             seen_by: those(|reach| matches!(reach, ScreenReach::Sent(_))),
             unseen_by: those(|reach| *reach == ScreenReach::Unable),
@@ -114,9 +119,14 @@ impl MediaSession {
                 return;
             }
         };
-        let generation = self.share.generation;
+        let (generation, veil) = (self.share.generation, Veil::default());
+        let overlay = Overlay::start(&target, veil.clone()).unwrap_or_else(|error| {
+            tracing::warn!(%error, "what others point at is not drawn on the screen itself");
+            None
+        });
+        let name = String::new();
         self.share.running =
-            Some(Running { mode, name: String::new(), minimised: false, slot, send, capture: None });
+            Some(Running { mode, name, minimised: false, slot, send, capture: None, overlay });
         let (news, token) = (self.events.clone(), self.parts.settings.screen_token.clone());
         let events: ScreenEvents = Arc::new(move |event| {
             if news.try_send(MediaEvent::ScreenNews(generation, event)).is_err() {
@@ -125,7 +135,7 @@ impl MediaSession {
         });
         self.open_on_thread("open-screen", move || {
             let remembered = Some(token.as_str()).filter(|token| !token.is_empty());
-            MediaEvent::Screen(generation, screen::open(&target, mode, remembered, events))
+            MediaEvent::Screen(generation, screen::open(&target, mode, remembered, veil, events))
         });
         self.share.follow();
     }
@@ -149,6 +159,13 @@ impl MediaSession {
             running.mode = mode;
         }
         self.share.follow();
+    }
+
+    /// What others point at on our screen.
+    pub fn show_marks(&self, marks: Vec<Marks>) {
+        if let Some(overlay) = self.share.running.as_ref().and_then(|running| running.overlay.as_ref()) {
+            overlay.show(marks);
+        }
     }
 
     /// How a screen is shown, if one is or is about to be.

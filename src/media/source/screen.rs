@@ -27,7 +27,7 @@ mod portal;
 )]
 mod rect;
 #[cfg(all(feature = "devices", target_os = "linux"))]
-mod x11;
+pub(in crate::media) mod x11;
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,6 +36,7 @@ use std::time::Duration;
 use super::pattern::Pattern;
 use crate::media::codec::tuning::Content;
 use crate::media::frame::VideoFrame;
+use crate::media::overlay::Veil;
 use crate::media::{DeviceError, VideoSource};
 use crate::units::Resolution;
 
@@ -172,11 +173,13 @@ pub fn targets() -> Result<Targets, DeviceError> {
 }
 
 /// Opens what was chosen. For [`ScreenTarget::Portal`] that takes as long as a person takes to answer
-/// the desktop's dialog. `remembered` is what [`ScreenEvent::Remember`] told the last time.
+/// the desktop's dialog. `remembered` is what [`ScreenEvent::Remember`] told the last time; what is under
+/// `veil` is captured as it was before.
 pub fn open(
     target: &ScreenTarget,
     mode: ShareMode,
     remembered: Option<&str>,
+    veil: Veil,
     events: ScreenEvents,
 ) -> Result<Box<dyn VideoSource>, DeviceError> {
     if let ScreenTarget::Pattern(resolution) = target {
@@ -185,11 +188,11 @@ pub fn open(
     #[cfg(all(feature = "devices", target_os = "linux"))]
     match target {
         ScreenTarget::Portal => Ok(Box::new(portal::PortalScreen::open(mode, remembered, events)?)),
-        _ => Ok(Box::new(x11::X11Screen::open(target, mode, events)?)),
+        _ => Ok(Box::new(x11::X11Screen::open(target, mode, veil, events)?)),
     }
     #[cfg(not(all(feature = "devices", target_os = "linux")))]
     {
-        let _ = (mode, remembered, events);
+        let _ = (mode, remembered, veil, events);
         Err(not_built())
     }
 }

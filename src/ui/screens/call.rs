@@ -119,7 +119,7 @@ fn bar(ui: &mut Ui, area: Rect, model: &UiModel, actions: &mut Vec<UiAction>) {
             true => (Word::ShareAnother, Kind::Primary),
             false => (Word::ShareScreen, Kind::Plain),
         };
-        let share = IconButton::new(Icon::LAPTOP, name.text()).kind(kind);
+        let share = IconButton::new(Icon::MONITOR_ARROW_UP, name.text()).kind(kind);
         if share.tip(&tip(name, "S")).show_at(ui, "share", next(size::ROUND)).clicked() {
             actions.push(UiAction::ToggleShare);
         }

@@ -8,6 +8,7 @@ pub mod ended;
 pub mod header;
 pub mod settings;
 pub mod share_banner;
+mod share_hand;
 pub mod share_picker;
 pub mod share_view;
 pub mod stage;
@@ -23,6 +24,7 @@ use super::theme::{self, size, space};
 use super::video::Pictures;
 use crate::engine::frames::FrameLookup;
 use crate::engine::view::CallPhase;
+use crate::pointer::Marks;
 
 /// Where pictures come from and how they are drawn.
 pub struct Screen<'a> {
@@ -30,6 +32,8 @@ pub struct Screen<'a> {
     pub frames: &'a dyn FrameLookup,
     /// Draws them.
     pub pictures: &'a mut Pictures,
+    /// What people point at on shared screens.
+    pub marks: &'a [Marks],
 }
 
 /// Draws the whole window; gives what was clicked.

@@ -1,24 +1,32 @@
 //! Whoever shows a screen always sees that: what it is, who sees it, and one click that ends it.
 
 use eframe::egui::{
-    Align2, CornerRadius, Id, Rect, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
+    Align2, CornerRadius, Id, LayerId, Order, Pos2, Rect, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder,
+    Vec2, WidgetInfo, pos2, vec2,
 };
 
 use super::Screen;
 use super::header::name_of;
-use crate::engine::command::{Command, ShareMode};
+use crate::engine::command::{Command, PointerCommand, ShareMode, Switch};
 use crate::engine::frames::FrameKey;
 use crate::engine::view::ShareView;
 use crate::ui::action::UiAction;
+use crate::ui::fit;
+use crate::ui::icons::Icon;
+use crate::ui::marks::{self, Names};
 use crate::ui::model::UiModel;
 use crate::ui::theme::{self, size, space};
-use crate::ui::video::{Fill, Mirror};
-use crate::ui::widgets::button::{Kind, TextButton, focus_ring};
+use crate::ui::video::{Fill, Mirror, Pictures};
+use crate::ui::widgets::button::{IconButton, Kind, TextButton, focus_ring};
 use crate::ui::widgets::text;
 use crate::ui::words::Word;
+use crate::ui::zoom::Part;
 
 /// How high it is.
 const HEIGHT: f32 = 56.0;
+
+/// The room for a large picture of what is shown.
+const PREVIEW: Vec2 = vec2(480.0, 300.0);
 
 /// What is left of `stage` below it, if it is there.
 pub fn below(stage: Rect, model: &UiModel) -> Rect {
@@ -36,8 +44,14 @@ pub fn show(ui: &Ui, stage: Rect, model: &UiModel, screen: &mut Screen, actions:
     ui.painter().rect_stroke(card, radius, Stroke::new(2.0, t.danger), StrokeKind::Inside);
     let thumbnail = Rect::from_min_size(card.min + vec2(8.0, 8.0), vec2(70.0, HEIGHT - 16.0));
     ui.painter().rect_filled(thumbnail, 4.0, t.stage);
-    let looks = (Fill::Whole, Mirror::No, 4);
-    screen.pictures.draw(ui.painter(), screen.frames, &FrameKey::OwnScreen, thumbnail, looks);
+    let over = ui.interact(thumbnail, Id::unique("share preview"), Sense::hover());
+    over.widget_info(|| WidgetInfo::labeled(Role::Image, true, Word::SharePreview.text()));
+    // Where marks cannot be drawn on the screen itself they must be seen here.
+    if over.hovered() || (!share.overlaid && points_at_us(model, screen)) {
+        preview(ui, card, model, screen);
+    } else {
+        draw_picture(ui, thumbnail, model, screen, Names::Hidden);
+    }
     let stop = TextButton::new(Word::StopSharing.text()).kind(Kind::Danger).height(36.0);
     let stop_width = stop.measure(ui);
     let middle = card.center().y;
@@ -53,8 +67,10 @@ pub fn show(ui: &Ui, stage: Rect, model: &UiModel, screen: &mut Screen, actions:
     if wide {
         choose_mode(ui, modes, share.mode, |mode| actions.push(UiAction::Command(Command::ShareAs(mode))));
     }
+    let pointing = pos2(modes.left() - space::M - 17.0, middle);
+    pointing_button(ui, pointing, model, actions);
     let left = thumbnail.right() + space::M;
-    let room = modes.left() - space::M - left;
+    let room = pointing.x - 17.0 - space::M - left;
     let (what, to_whom) = words(share, model);
     let line = text::line(ui.painter(), &what, theme::strong(size::BODY), t.text, room);
     text::place(ui.painter(), line, pos2(left, middle - 9.0), Align2::LEFT_CENTER);
@@ -62,6 +78,46 @@ pub fn show(ui: &Ui, stage: Rect, model: &UiModel, screen: &mut Screen, actions:
     text::place(ui.painter(), line, pos2(left, middle + 10.0), Align2::LEFT_CENTER);
     let said = Rect::from_min_max(pos2(left, card.top()), pos2(left + room, card.bottom()));
     text::status(ui, said, "what is shared", &format!("{what}. {to_whom}"));
+}
+
+/// Whether others may point at it.
+fn pointing_button(ui: &Ui, at: Pos2, model: &UiModel, actions: &mut Vec<UiAction>) {
+    let allowed = model.view.pointing_allowed;
+    let (name, kind, switch) = match allowed {
+        true => (Word::StopPointing, Kind::Plain, Switch::Off),
+        false => (Word::AllowPointing, Kind::Danger, Switch::On),
+    };
+    let icon = if allowed { Icon::SCRIBBLE } else { Icon::PENCIL_SLASH };
+    if IconButton::new(icon, name.text()).kind(kind).small().show_at(ui, "pointing", at).clicked() {
+        actions.push(UiAction::Command(Command::Pointer(PointerCommand::Allow(switch))));
+    }
+}
+
+fn points_at_us(model: &UiModel, screen: &Screen) -> bool {
+    screen.marks.iter().any(|marks| Some(&marks.screen) == model.view.my_id.as_ref())
+}
+
+/// What others see, with what they point at.
+fn draw_picture(ui: &Ui, place: Rect, model: &UiModel, screen: &mut Screen, names: Names) {
+    let looks = (Fill::Whole, Mirror::No, 4);
+    let key = FrameKey::OwnScreen;
+    let Some(rect) = screen.pictures.draw(ui.painter(), screen.frames, &key, place, looks) else { return };
+    if let Some(me) = &model.view.my_id {
+        marks::show(ui, &Part { rect, uv: fit::WHOLE }, screen.marks, me, Some(me), names);
+    }
+}
+
+/// The picture large enough to see what others point at, below the banner.
+fn preview(ui: &Ui, card: Rect, model: &UiModel, screen: &mut Screen) {
+    let Some(shape) = Pictures::shape(screen.frames, &FrameKey::OwnScreen) else { return };
+    let room = Rect::from_min_size(card.left_bottom() + vec2(0.0, space::S), PREVIEW);
+    let t = theme::tokens(ui.ctx());
+    let rect = Rect::from_min_size(room.min, fit::contain(shape, room).size() + Vec2::splat(12.0));
+    let layer = LayerId::new(Order::Tooltip, Id::unique("large share preview"));
+    let ui = Ui::new(ui.ctx().clone(), layer.id, UiBuilder::new().layer_id(layer).max_rect(rect));
+    ui.painter().add(ui.visuals().popup_shadow.as_shape(rect, CornerRadius::same(size::RADIUS)));
+    ui.painter().rect_filled(rect, f32::from(size::RADIUS), t.card);
+    draw_picture(&ui, rect.shrink(6.0), model, screen, Names::Shown);
 }
 
 /// What is shown, and to whom.
@@ -84,7 +140,11 @@ fn words(share: &ShareView, model: &UiModel) -> (String, String) {
         let picture = share.picture.map(|picture| format!(" \u{b7} {}", format_picture(&picture)));
         format!("{}{}", Word::SeenBy.with(&seen), picture.unwrap_or_default())
     };
-    (Word::YouShare.with(&share.name), to_whom)
+    let off = match model.view.pointing_allowed {
+        true => String::new(),
+        false => format!(" \u{b7} {}", Word::PointingOffHere.text()),
+    };
+    (Word::YouShare.with(&share.name), format!("{to_whom}{off}"))
 }
 
 /// `VP9 · 1920x1080 · 15 fps`.

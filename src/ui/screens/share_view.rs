@@ -9,12 +9,14 @@ use signaling_protocol::PeerId;
 use super::header::name_of;
 use super::share_banner::format_picture;
 use super::stage::{self, Looks, Who};
-use super::{Screen, theme};
+use super::{Screen, share_hand, theme};
 use crate::engine::frames::FrameKey;
 use crate::engine::view::{CallPhase, PeerView};
+use crate::pointer::Point;
 use crate::ui::action::UiAction;
 use crate::ui::fit;
 use crate::ui::icons::Icon;
+use crate::ui::marks::{self, Names};
 use crate::ui::model::UiModel;
 use crate::ui::theme::{size, space};
 use crate::ui::video::Pictures;
@@ -33,6 +35,10 @@ pub struct Viewing {
     pub zoom: Zoom,
     /// In a window of its own.
     pub apart: bool,
+    /// The hand holds the pen.
+    pub pen: bool,
+    /// Where the others were told that our hand is, and whether it draws.
+    pub told: Option<(Option<Point>, bool)>,
 }
 
 /// Who shows a screen of which there is a picture.
@@ -62,7 +68,7 @@ pub fn show(
             stage::tile(ui, who, rect, (size::RADIUS + 2, Looks::Small), model, screen, actions);
         }
     }
-    look(ui, large, &peer, &mut model.viewing, screen, actions);
+    look(ui, large, &peer, model, screen, actions);
     true
 }
 
@@ -92,7 +98,7 @@ pub fn show_window(ui: &Ui, model: &mut UiModel, screen: &mut Screen, actions: &
     ui.ctx().show_viewport_immediate(viewport(&peer.peer), builder, |ui, _class| {
         let place = ui.max_rect();
         ui.painter().rect_filled(place, 0.0, theme::tokens(ui.ctx()).stage);
-        look(ui, place, &peer, &mut model.viewing, screen, actions);
+        look(ui, place, &peer, model, screen, actions);
         let closed = ui.input(|input| input.viewport().close_requested());
         let key = ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Escape));
         if closed || key {
@@ -110,11 +116,13 @@ fn look(
     ui: &mut Ui,
     place: Rect,
     peer: &PeerView,
-    viewing: &mut Viewing,
+    model: &mut UiModel,
     screen: &mut Screen,
     actions: &mut Vec<UiAction>,
 ) {
     let t = theme::tokens(ui.ctx());
+    let allowed = !model.view.chat.pointing_off.contains(&peer.peer);
+    let viewing = &mut model.viewing;
     let key = FrameKey::Screen(peer.peer.clone());
     let Some(shape) = Pictures::shape(screen.frames, &key) else { return };
     let looked = Looked { picture: shape, place, pixels_per_point: ui.ctx().pixels_per_point() };
@@ -125,17 +133,25 @@ fn look(
     if let Some(at) = response.hover_pos().filter(|_| factor != 1.0) {
         viewing.zoom.zoom(&looked, factor, at);
     }
-    if response.dragged() {
+    viewing.pen &= allowed;
+    let pen = allowed && share_hand::draws(ui, viewing);
+    if share_hand::drag(&response, pen) {
         viewing.zoom.drag(&looked, response.drag_delta());
     }
-    if response.double_clicked() {
+    if response.double_clicked() && !pen {
         actions.push(UiAction::ToggleFullScreen);
     }
     let part = viewing.zoom.part(&looked);
     let moves = viewing.zoom.can_move(&looked);
     screen.pictures.draw_part(ui.painter(), screen.frames, &key, part.rect, part.uv);
-    if moves {
-        response.on_hover_cursor(CursorIcon::Grab);
+    marks::show(ui, &part, screen.marks, &peer.peer, model.view.my_id.as_ref(), Names::Shown);
+    if allowed {
+        share_hand::follow(ui, &response, &part, peer, viewing, actions);
+    }
+    match (pen, moves) {
+        (true, _) => drop(response.on_hover_cursor(CursorIcon::Crosshair)),
+        (false, true) => drop(response.on_hover_cursor(CursorIcon::Grab)),
+        (false, false) => {}
     }
     // Whose it is, and how it comes.
     let picture = peer.screen.as_ref().map(format_picture).unwrap_or_default();
@@ -150,6 +166,7 @@ fn look(
     text::place(ui.painter(), line, pill.center(), Align2::CENTER_CENTER);
     text::label(ui, pill, "how it comes", &words);
     buttons(ui, part.rect, viewing);
+    pen_button(ui, part.rect, peer, allowed, viewing);
 }
 
 /// How close, and where.
@@ -181,6 +198,25 @@ fn buttons(ui: &Ui, place: Rect, viewing: &mut Viewing) {
     let apart = IconButton::new(Icon::APP_WINDOW, name.text()).kind(Kind::Overlay).size(30.0, 30.0);
     if apart.show_at(ui, "own window", pos2(row.right() - 20.0, row.center().y)).clicked() {
         viewing.apart = !viewing.apart;
+    }
+}
+
+/// Takes the pen into the hand, left of [`buttons`], or says that it must not be used.
+fn pen_button(ui: &Ui, place: Rect, peer: &PeerView, allowed: bool, viewing: &mut Viewing) {
+    let at = pos2(place.right() - 3.0 * 46.0 - 44.0 - 2.0 * space::S - 17.0, place.top() + space::S + 17.0);
+    let off = Word::PointingIsOff.with(name_of(peer));
+    let (name, tip) = match allowed {
+        true => (Word::DrawOnScreen.text(), Word::DrawHint.text()),
+        false => (off.as_str(), off.as_str()),
+    };
+    let (icon, kind) = match (allowed, viewing.pen) {
+        (true, true) => (Icon::SCRIBBLE, Kind::Primary),
+        (true, false) => (Icon::SCRIBBLE, Kind::Overlay),
+        (false, _) => (Icon::PENCIL_SLASH, Kind::Overlay),
+    };
+    let button = IconButton::new(icon, name).tip(tip).kind(kind).small();
+    if button.show_at(ui, "pen", at).clicked() && allowed {
+        viewing.pen = !viewing.pen;
     }
 }
 

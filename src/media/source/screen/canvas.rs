@@ -1,5 +1,7 @@
 //! The newest picture of a screen, brought up to date part by part.
 
+use std::ops::Range;
+
 use super::rect::Rect;
 use crate::clock;
 use crate::media::convert::{ConvertError, PixelFormat, RawPicture, to_i420};
@@ -77,12 +79,47 @@ impl Canvas {
         Ok(())
     }
 
-    /// The picture is done.
-    pub fn finish(&mut self, planes: Planes) -> VideoFrame {
+    /// Leaves a part as it was in the picture before; whether there was one.
+    pub fn keep(&self, planes: &mut Planes, part: Rect) -> bool {
+        let Some(last) = &self.last else { return false };
+        let (y, u, v) = planes.planes_mut();
+        for ((plane, last), rows) in
+            [(y, last.y()), (u, last.u()), (v, last.v())].into_iter().zip(rows(self.resolution, part))
+        {
+            rows.for_each(|row| plane[row.clone()].copy_from_slice(&last[row]));
+        }
+        true
+    }
+
+    /// The picture is done; `None` if it looks like the one before in all of `parts`.
+    pub fn finish(&mut self, planes: Planes, parts: &[Rect]) -> Option<VideoFrame> {
+        if self.last.as_ref().is_some_and(|last| parts.iter().all(|part| same(&planes, last, *part))) {
+            return None;
+        }
         let frame = VideoFrame::new(planes, clock::now());
         self.last = Some(frame.clone());
-        frame
+        Some(frame)
     }
+}
+
+/// Where the rows of a part lie in the three planes of a picture; its edges are even, or those of the
+/// picture.
+fn rows(whole: Resolution, part: Rect) -> [impl Iterator<Item = Range<usize>>; 3] {
+    let half = |side: u32| side.div_ceil(2);
+    let chroma = Rect::new(part.x / 2, part.y / 2, half(part.width), half(part.height));
+    [(whole.width, part), (half(whole.width), chroma), (half(whole.width), chroma)].map(|(stride, part)| {
+        (0..part.height as usize).map(move |row| {
+            let start = (part.y as usize + row) * stride as usize + part.x as usize;
+            start..start + part.width as usize
+        })
+    })
+}
+
+/// Whether two pictures look the same in a part.
+fn same(planes: &Planes, last: &VideoFrame, part: Rect) -> bool {
+    let pairs = [(planes.y(), last.y()), (planes.u(), last.u()), (planes.v(), last.v())];
+    let mut pairs = pairs.into_iter().zip(rows(planes.resolution(), part));
+    pairs.all(|((new, old), mut rows)| rows.all(|row| new[row.clone()] == old[row]))
 }
 
 /// Copies a part into its place, which begins at an even pixel both ways.
@@ -132,7 +169,7 @@ mod tests {
             };
             canvas.fill(&mut planes, *part, read).unwrap();
         }
-        canvas.finish(planes)
+        canvas.finish(planes, parts).expect("it looks another way")
     }
 
     fn check(frame: &VideoFrame, expected: &[u8]) {
@@ -171,5 +208,29 @@ mod tests {
         let inside = |x: u32, y: u32| parts.iter().any(|part| part.contains(x as i32, y as i32));
         let frame = draw(&mut canvas, &parts, 90);
         check(&frame, &whole(|x, y| if inside(x, y) { 90 } else { 1 }));
+    }
+
+    #[test]
+    fn what_looks_as_before_is_no_picture_and_what_is_kept_stays_as_it_was() {
+        let mut canvas = Canvas::new(SIZE);
+        draw(&mut canvas, &[Rect::of(SIZE)], 1);
+        let (part, kept) = (Rect::new(16, 16, 64, 32), Rect::new(32, 24, 8, 8));
+        let planes = canvas.begin(&[part]);
+        assert!(canvas.finish(planes, &[part]).is_none());
+
+        let mut planes = canvas.begin(&[part]);
+        let read = |band: Rect, buffer: &mut [u8]| {
+            for (index, target) in buffer.chunks_exact_mut(4).enumerate() {
+                let (x, y) = (index as u32 % band.width, index as u32 / band.width);
+                target.copy_from_slice(&pixel(band.x as u32 + x, band.y as u32 + y, 90));
+            }
+            Ok::<_, ConvertError>(())
+        };
+        canvas.fill(&mut planes, part, read).unwrap();
+        assert!(canvas.keep(&mut planes, kept));
+        let frame = canvas.finish(planes, &[part]).expect("most of the part looks another way");
+        let changed =
+            |x: u32, y: u32| part.contains(x as i32, y as i32) && !kept.contains(x as i32, y as i32);
+        check(&frame, &whole(|x, y| if changed(x, y) { 90 } else { 1 }));
     }
 }

@@ -8,7 +8,7 @@
 //! A window is read from the pixmap that XComposite keeps of it, so that it may be covered. The
 //! thread that asks for pictures does all the work; between two looks it sleeps.
 
-mod desktop;
+pub(in crate::media) mod desktop;
 mod grabber;
 mod list;
 mod subject;
@@ -26,6 +26,7 @@ use super::rect::{Changes, Rect};
 use super::{ScreenEvent, ScreenEvents, ScreenTarget, ShareMode};
 use crate::clock;
 use crate::media::frame::VideoFrame;
+use crate::media::overlay::Veil;
 use crate::media::{DeviceError, VideoSource};
 use crate::units::Resolution;
 use desktop::{Desktop, XError};
@@ -54,6 +55,10 @@ pub struct X11Screen {
     /// The server has changes for us to fetch.
     damaged: bool,
     changes: Changes,
+    /// Where marks are drawn, which are no part of the picture.
+    veil: Veil,
+    /// What changed under them, and is looked at when they are gone.
+    withheld: Vec<Rect>,
     cursor: Cursor,
     /// Looks in a row that the server refused.
     refusals: u32,
@@ -73,7 +78,12 @@ struct Cursor {
 
 impl X11Screen {
     /// Begins to capture.
-    pub fn open(target: &ScreenTarget, mode: ShareMode, events: ScreenEvents) -> Result<Self, DeviceError> {
+    pub fn open(
+        target: &ScreenTarget,
+        mode: ShareMode,
+        veil: Veil,
+        events: ScreenEvents,
+    ) -> Result<Self, DeviceError> {
         let name = target.to_string();
         let broken = |error: XError| error.into_device_error(&name);
         let desktop = Desktop::connect()?;
@@ -101,6 +111,8 @@ impl X11Screen {
             region,
             damaged: false,
             changes: Changes::default(),
+            veil,
+            withheld: Vec::new(),
             cursor: Cursor { stale: true, ..Cursor::default() },
             refusals: 0,
             next_look: now,
@@ -127,12 +139,37 @@ impl X11Screen {
             self.fetch_damage()?;
         }
         self.follow_cursor()?;
+        self.unveil();
         if self.changes.is_empty() {
             return Ok(None);
         }
         let frame = self.draw()?;
-        self.next_look = now + self.mode.interval();
-        Ok(Some(frame))
+        if frame.is_some() {
+            self.next_look = now + self.mode.interval();
+        }
+        Ok(frame)
+    }
+
+    /// Where marks are drawn, in coordinates of the picture.
+    fn veiled(&self) -> Vec<Rect> {
+        // A window is read from a pixmap of its own, where there are none.
+        let Subject::Place { area, .. } = &self.subject else { return Vec::new() };
+        let bounds = self.canvas.resolution();
+        let here = |rect: Rect| rect.moved(-area.x, -area.y).even(bounds);
+        self.veil.covered(clock::now()).into_iter().filter_map(here).collect()
+    }
+
+    /// What was under a mark that is gone has changed, as far as we know.
+    fn unveil(&mut self) {
+        if self.withheld.is_empty() {
+            return;
+        }
+        let veiled = self.veiled();
+        let (still, free): (Vec<Rect>, Vec<Rect>) = std::mem::take(&mut self.withheld)
+            .into_iter()
+            .partition(|rect| veiled.iter().any(|veil| veil.common(*rect).is_some()));
+        self.withheld = still;
+        free.into_iter().for_each(|rect| self.changes.add(rect));
     }
 
     fn read_events(&mut self) -> Result<(), XError> {
@@ -167,6 +204,7 @@ impl X11Screen {
             self.grabber.release(&self.desktop);
             self.grabber = Grabber::new(&self.desktop, resolution);
             self.changes.take();
+            self.withheld.clear();
             (self.events)(ScreenEvent::Resized(resolution));
         } else if renewed {
             self.changes.add(Rect::of(resolution));
@@ -213,15 +251,16 @@ impl X11Screen {
         Ok(())
     }
 
-    fn draw(&mut self) -> Result<VideoFrame, XError> {
+    /// A picture, if what changed is not only under marks.
+    fn draw(&mut self) -> Result<Option<VideoFrame>, XError> {
         let bounds = self.canvas.resolution();
         let parts: Vec<Rect> = self.changes.take().into_iter().filter_map(|rect| rect.even(bounds)).collect();
         let mut planes = self.canvas.begin(&parts);
         let (x, y) = self.subject.drawable_origin();
-        for part in parts {
+        for part in &parts {
             let grabbed = self.grabber.grab(&self.desktop, self.subject.drawable(), part.moved(x, y))?;
             let (cursor, mut offset) = (&self.cursor, 0);
-            self.canvas.fill(&mut planes, part, |band, pixels| {
+            self.canvas.fill(&mut planes, *part, |band, pixels| {
                 grabbed.read(offset, pixels)?;
                 offset += pixels.len();
                 if let Some(at) = cursor.at {
@@ -230,7 +269,15 @@ impl X11Screen {
                 Ok::<_, XError>(())
             })?;
         }
-        Ok(self.canvas.finish(planes))
+        // Asked for after the pixels were read: whoever draws says so before.
+        for veil in self.veiled() {
+            if parts.iter().any(|part| part.common(veil).is_some()) && self.canvas.keep(&mut planes, veil) {
+                self.withheld.push(veil);
+            }
+        }
+        self.withheld.sort_unstable_by_key(|rect| (rect.y, rect.x, rect.width));
+        self.withheld.dedup();
+        Ok(self.canvas.finish(planes, &parts))
     }
 }
 

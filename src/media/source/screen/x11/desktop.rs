@@ -72,8 +72,15 @@ pub struct Desktop {
 }
 
 impl Desktop {
-    /// Connects to the server of the environment.
+    /// Connects to the server of the environment, and hears of cursors and monitors.
     pub fn connect() -> Result<Self, DeviceError> {
+        let desktop = Self::connect_silently()?;
+        desktop.listen().map_err(|error| error.into_device_error("Screen sharing"))?;
+        Ok(desktop)
+    }
+
+    /// Connects to the server of the environment, and hears of nothing.
+    pub fn connect_silently() -> Result<Self, DeviceError> {
         let device = || "Screen sharing".to_owned();
         let (conn, screen) = RustConnection::connect(None).map_err(|error| DeviceError::Broken {
             device: device(),
@@ -84,7 +91,16 @@ impl Desktop {
         Ok(desktop)
     }
 
-    /// Says which versions we speak, and what we want to hear of.
+    /// What we want to hear of.
+    fn listen(&self) -> Result<(), XError> {
+        let conn = &self.conn;
+        conn.xfixes_select_cursor_input(self.root(), xfixes::CursorNotifyMask::DISPLAY_CURSOR)?;
+        let changes = randr::NotifyMask::SCREEN_CHANGE | randr::NotifyMask::CRTC_CHANGE;
+        conn.randr_select_input(self.root(), changes)?;
+        Ok(())
+    }
+
+    /// Says which versions we speak.
     fn prepare(&self) -> Result<(), XError> {
         let conn = &self.conn;
         for (name, extension) in [
@@ -102,9 +118,6 @@ impl Desktop {
         conn.damage_query_version(1, 1)?.reply()?;
         conn.composite_query_version(0, 3)?.reply()?;
         conn.randr_query_version(1, 5)?.reply()?;
-        conn.xfixes_select_cursor_input(self.root(), xfixes::CursorNotifyMask::DISPLAY_CURSOR)?;
-        let changes = randr::NotifyMask::SCREEN_CHANGE | randr::NotifyMask::CRTC_CHANGE;
-        conn.randr_select_input(self.root(), changes)?;
         if conn.setup().image_byte_order != ImageOrder::LSB_FIRST {
             return Err(XError::Unsupported("the X server's pictures have another byte order".to_owned()));
         }
@@ -146,6 +159,19 @@ impl Desktop {
             }
         }
         Ok(found)
+    }
+
+    /// The ancestor of a window that lies directly on the root: its frame, if a window manager gave it
+    /// one.
+    pub fn top_of(&self, window: Window) -> Result<Window, XError> {
+        let mut top = window;
+        loop {
+            let tree = self.conn.query_tree(top)?.reply()?;
+            if tree.parent == tree.root || tree.parent == x11rb::NONE {
+                return Ok(top);
+            }
+            top = tree.parent;
+        }
     }
 
     /// The number of a name.

@@ -127,7 +127,7 @@ fn thumbnail(desktop: &Desktop, grabber: &Grabber, drawable: u32, at: Rect) -> O
         Ok::<_, XError>(())
     };
     canvas.fill(&mut planes, whole, read).ok()?;
-    let frame = canvas.finish(planes);
+    let frame = canvas.finish(planes, &[])?;
     Some(VideoFrame::new(scale(&frame, fitted(at.resolution()), &FramePool::new()), frame.captured_at))
 }
 

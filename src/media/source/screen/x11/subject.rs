@@ -272,22 +272,10 @@ impl SharedWindow {
             conn.composite_name_window_pixmap(self.window, pixmap)?.check()?;
             self.pixmap = Some(pixmap);
             (self.resolution, self.border) = (resolution, geometry.border_width);
-            self.top = top_of(desktop, self.window)?;
+            self.top = desktop.top_of(self.window)?;
         }
         self.stale = false;
         conn.flush()?;
         Ok(mapped)
-    }
-}
-
-/// The ancestor of a window that lies directly on the root: its frame, if a window manager gave it one.
-fn top_of(desktop: &Desktop, window: Window) -> Result<Window, XError> {
-    let mut top = window;
-    loop {
-        let tree = desktop.conn.query_tree(top)?.reply()?;
-        if tree.parent == tree.root || tree.parent == x11rb::NONE {
-            return Ok(top);
-        }
-        top = tree.parent;
     }
 }
