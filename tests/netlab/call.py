@@ -26,6 +26,11 @@ def wait_for(what, found, limit=PATIENCE):
     raise Failed(f"no {what} within {limit:g} s")
 
 
+def repetitions(words, otherwise):
+    """How often: the number in a word like `x5`."""
+    return next((int(word[1:]) for word in words if word[:1] == "x" and word[1:].isdigit()), otherwise)
+
+
 def certificate(folder):
     """A certificate for the addresses of the server; its own authority."""
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
@@ -113,9 +118,15 @@ class Probe:
         self.out.mkdir(parents=True, exist_ok=True)
         command = inside(peer, server.lab.programs / "sightline", "probe", *server.probe_flags(), "--room", "netlab-room",
                          "--name", role, "--role", role, "--out", self.out, "--dump-ms", 0, *more)
+        environment = {**os.environ, "RUST_LOG": os.environ.get("NETLAB_LOG", "warn")}
+        proxy = server.lab.proxy(peer)
+        if proxy and role == "caller":
+            environment["https_proxy"] = proxy
+        elif proxy:
+            command += ["--proxy", proxy]
         with open(self.out / "stderr.log", "w", encoding="utf-8") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log, text=True,
-                                            env={**os.environ, "RUST_LOG": os.environ.get("NETLAB_LOG", "warn")})
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log,
+                                            text=True, env=environment)
 
     def say(self, line):
         self.process.stdin.write(line + "\n")

@@ -26,6 +26,7 @@ SERVER6 = "2001:db8:f::10"
 INTERFACES = {1: "wlan0", 2: "eth0"}
 # As NetworkManager has it: the wire is preferred.
 METRICS = {1: 600, 2: 100}
+PROXY_PORT = 3128
 PUBLIC = {"a": "198.51.100", "b": "192.0.2"}
 
 
@@ -91,6 +92,7 @@ class Uplink:
         lan = f"{PUBLIC[peer]}.{64 * number}" if nat == "none" else f"192.168.{index}{number}.0"
         head, last = lan.rsplit(".", 1)
         self.lan, self.gateway, self.address = f"{lan}/28", f"{head}.{int(last) + 1}", f"{head}.{int(last) + 2}"
+        self.proxy = None
         self.address6, self.gateway6 = f"{self.net6}:2", f"{self.net6}:1"
 
     def build(self):
@@ -100,6 +102,15 @@ class Uplink:
             self.build_router(v4, v6)
         ip(self.router, f"link add {lan} type veth peer name {self.interface} netns {self.peer}", f"link set {lan} up",
            *[f"addr add {self.gateway}/28 dev {lan}"] * v4, *[f"addr add {self.gateway6}/64 dev {lan} nodad"] * v6)
+        if self.nat == "proxy":
+            self.start_proxy()
+
+    def start_proxy(self):
+        """A proxy on the router, for the network that lets nothing else out."""
+        self.proxy = subprocess.Popen(inside(self.router, sys.executable, HERE / "proxy.py", self.gateway, PROXY_PORT),
+                                      stdout=subprocess.PIPE, text=True)
+        if self.proxy.stdout.readline() != "ready\n":
+            raise RuntimeError("the proxy did not start")
 
     def build_router(self, v4, v6):
         run("ip", "netns", "add", self.router)
@@ -229,10 +240,16 @@ class Lab:
             run(*inside("net", "nft", "-f", "-"), input="table inet blocks {\n  chain forward {\n"
                 f"    type filter hook forward priority filter; policy accept;\n    {rules}\n  }}\n}}\n")
 
+    def proxy(self, peer):
+        """What leads out for this peer, if nothing else does."""
+        found = next((uplink for uplink in self.uplinks[peer] if uplink.proxy), None)
+        return f"http://{found.gateway}:{PROXY_PORT}" if found else None
+
     def close(self):
-        if self.links:
-            self.links.kill()
-            self.links.wait()
+        for process in (self.links, *(uplink.proxy for uplink in self.everything)):
+            if process:
+                process.kill()
+                process.wait()
         routers = [uplink.router for uplink in self.everything]
         for namespace in [*self.namespaces, *routers]:
             subprocess.run(["ip", "netns", "delete", namespace], stderr=subprocess.DEVNULL, check=False)

@@ -1,7 +1,8 @@
 """Every NAT against every NAT, with every way to the relay: who connects, over which path, how fast."""
 import shutil
+import statistics
 
-from call import Call, Failed, Server, wait_for
+from call import Call, Failed, Server, repetitions, wait_for
 from lab import COTURN, NATS, SERVER, Lab, ip
 
 TURN, PORTS = f"{{ {SERVER}, {COTURN} }}", "{ 80, 3478, 3479 }"
@@ -12,7 +13,7 @@ RELAYS = {
     "tcp": f"ip daddr {TURN} udp dport {PORTS} drop",
     "tls": f"ip daddr {TURN} meta l4proto {{ tcp, udp }} th dport {PORTS} drop",
 }
-NO_UDP = ("web", "https")
+NO_UDP = ("web", "https", "proxy")
 
 
 def must_relay(a, b):
@@ -58,19 +59,32 @@ def cell(programs, folder, a, b, relay="udp", families=(4,), prepare=None, expec
     return path, took
 
 
+def counted(tests, name, test, times):
+    """A cell tried so many times: how often it connected if more than once, the paths, the median time."""
+    done = [found for found in (tests.try_out(name, test) for _ in range(times)) if found]
+    if not done:
+        return "FAILED"
+    paths = "|".join(sorted({path for path, _ in done}))
+    took = f"{paths} {statistics.median(ms for _, ms in done):.0f}"
+    return took if times == 1 else f"{len(done)}/{times} {took}"
+
+
 def matrix(tests, programs, folder, words=()):
-    """The table; every cell is a test. Words choose relays and NATs."""
+    """The table; every cell is a test, or several. Words choose relays, NATs and how often (`x5`)."""
     nats = [nat for nat in NATS if nat in words] or NATS
     relays = [relay for relay in RELAYS if relay in words] or RELAYS
+    times = repetitions(words, 1)
     for relay in relays:
         print(f"\nthe relay over {relay}; caller down, callee across; path, ms from call to first picture at the caller")
-        print(f"{'':11}" + "".join(f"{b:>25}" for b in nats))
+        if times > 1:
+            print(f"how many of {times} calls connected as expected, paths, median")
+        print(f"{'':11}" + "".join(f"{b:>29}" for b in nats))
         for a in nats:
             print(f"{a:11}", end="", flush=True)
             for b in nats:
-                done = tests.try_out(f"{a} to {b}, relay over {relay}", lambda: cell(programs, folder, a, b, relay))
-                text = f"{done[0]} {done[1]:.0f}" if done else "FAILED"
-                print(f"{text:>25}", end="", flush=True)
+                name = f"{a} to {b}, relay over {relay}"
+                text = counted(tests, name, lambda: cell(programs, folder, a, b, relay), times)
+                print(f"{text:>29}", end="", flush=True)
             print()
 
 
@@ -93,15 +107,21 @@ SPECIAL = {
         a="restricted", b="restricted", prepare=interface_without_route, expected=["srflx–srflx", "srflx–prflx"]),
     "IPv6 only, firewalls on both sides": dict(
         a="restricted", b="restricted", families=(6,), expected=["host–host", "host–prflx", "prflx–host"]),
+    "only an HTTP proxy leads out, named by the environment": dict(
+        a="proxy", b="restricted", expected=[f"relay/{by}–{end}" for by in ("tcp", "tls") for end in ("srflx", "prflx")]),
+    "only an HTTP proxy leads out on both sides, named by environment and flag": dict(
+        a="proxy", b="proxy", expected=[f"relay/{a}–relay/{b}" for a in ("tcp", "tls") for b in ("tcp", "tls")]),
     "both families, symmetric NATs on both sides": dict(
         a="symmetric", b="symmetric", families=(4, 6), expected=["host–host", "host–prflx", "prflx–host"]),
 }
 
 
-def special(tests, programs, folder, _words=()):
-    """Cells beside the matrix."""
+def special(tests, programs, folder, words=()):
+    """Cells beside the matrix; words that occur in a name choose."""
     print("\nspecial networks; path, ms from call to first picture at the caller")
     for name, how in SPECIAL.items():
+        if words and not any(word in name for word in words):
+            continue
         done = tests.try_out(name, lambda: cell(programs, folder, **how))
         print(f"  {name}: " + (f"{done[0]} {done[1]:.0f}" if done else "FAILED"), flush=True)
 

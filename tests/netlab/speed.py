@@ -6,7 +6,7 @@ packet (docs/webrtc-crate.md), and a little for everything else.
 import statistics
 import time
 
-from call import Call, Failed, Server
+from call import Call, Failed, Server, repetitions
 from lab import Lab
 from matrix import RELAYS
 
@@ -60,7 +60,7 @@ def speed(tests, programs, folder, words=()):
     """The table. Words choose paths, round trips (ms) and the number of runs (`x3`)."""
     paths = [path for path in PATHS if path in words] or PATHS
     round_trips = [ms for ms in ROUND_TRIPS if str(ms) in words] or ROUND_TRIPS
-    runs = next((int(word[1:]) for word in words if word[:1] == "x"), RUNS)
+    runs = repetitions(words, RUNS)
     print(f"\nfrom call to the first picture at the caller, ms, medians of {runs}; each step also in round trips")
     print(f"{'path':10}{'round trip':>11}" + "".join(f"{name:>16}" for name, _ in STEPS) + f"{'all':>10}{'bar':>7}")
     for path in paths:
