@@ -33,7 +33,9 @@ use crate::rtc::channel::Channel;
 use crate::rtc::mesh::{Mesh, Options};
 use crate::rtc::network_monitor::{NetworkMonitor, News};
 use crate::rtc::stats::Report;
-use crate::rtc::{IcePolicy, PeerPhase, ScreenReach, Transport, TransportConfig, TransportEvent};
+use crate::rtc::{
+    ConnectionNumber, IcePolicy, PeerPhase, ScreenReach, Transport, TransportConfig, TransportEvent,
+};
 use crate::server_url::ServerUrl;
 use crate::signaling::{self, SignalEvent, SignalingHandle};
 
@@ -438,7 +440,7 @@ impl Actor {
                     self.media.connected();
                 }
             }
-            TransportEvent::Stats { peer, report } => self.on_stats(&peer, report),
+            TransportEvent::Stats { peer, connection, report } => self.on_stats(&peer, connection, report),
             TransportEvent::NetworkChange { change, reaction, .. } => self.record.network(&change, &reaction),
             TransportEvent::Data { peer, channel, message } => self.on_data(peer, channel, message),
             TransportEvent::Room { peer, channel } => self.talk.on_room(peer, channel),
@@ -472,7 +474,7 @@ impl Actor {
         self.transport.network_news(news);
     }
 
-    fn on_stats(&mut self, peer: &PeerId, mut report: Report) {
+    fn on_stats(&mut self, peer: &PeerId, connection: ConnectionNumber, mut report: Report) {
         let media = self.media.stats(peer);
         media.fill(&mut report);
         let round_trip = self.quality.update(peer, clock::now(), &report, &media);
@@ -480,7 +482,7 @@ impl Actor {
             self.media.set_round_trip(peer, round_trip);
         }
         self.decide(Input::Quality(self.quality.quality()));
-        self.record.report(peer, report);
+        self.record.report(peer, connection, report);
         if let Some(problem) = self.record.problem() {
             let text = format!("The record of this call is incomplete: {problem}.");
             self.decide(Input::Notice { severity: Severity::Warning, text });

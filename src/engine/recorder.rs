@@ -16,10 +16,10 @@ use crate::record::write::{Keep, SessionWriter};
 use crate::record::{
     Device, DeviceKind, DeviceWord, Direction, Entry, History, Of, Phase, Session, Side, What, mask,
 };
-use crate::rtc::Signal;
 use crate::rtc::network_monitor::Change;
 use crate::rtc::reaction::Reaction;
 use crate::rtc::stats::Report;
+use crate::rtc::{ConnectionNumber, Signal};
 
 use super::story::Story;
 
@@ -147,11 +147,11 @@ impl Recorder {
         }
     }
 
-    /// All statistics of a connection, and what they change.
-    pub fn report(&mut self, peer: &PeerId, mut report: Report) {
+    /// All statistics of a participant, of the connection in use, and what they change.
+    pub fn report(&mut self, peer: &PeerId, connection: ConnectionNumber, mut report: Report) {
         let network = self.story.fill(&mut report);
         let changes = self.changes.of(&report);
-        self.take(Entry::stats(report).of(Of::peer(peer)));
+        self.take(Entry::stats(report).of(Of { peer: Some(peer.to_string()), connection }));
         for what in changes.into_iter().chain(network) {
             self.tell(what);
         }

@@ -1,6 +1,6 @@
 //! A record in the form of a `chrome://webrtc-internals` dump, for the tools that read those.
 //!
-//! Compared with a dump of Chromium 156: one `PeerConnections` entry with `pid`, `url`,
+//! Compared with a dump of Chromium 156: a `PeerConnections` entry for each connection with `pid`, `url`,
 //! `rtcConfiguration` (JSON as text), `stats` and `updateLog`. `stats` has a member `ID-member` for
 //! each member of each object, with the values as a JSON array in a text, and `ID-timestamp` beside
 //! them, without which importers read nothing. Log entries have a `timestamp` as there, and a `time`
@@ -15,21 +15,28 @@ use super::calendar::iso;
 use super::entry::{Configuration, Entry, Side, What};
 use super::history::{Gathering, Negotiation};
 use crate::rtc::stats::Report;
-use crate::rtc::{DescriptionKind, PeerPhase};
+use crate::rtc::{ConnectionNumber, DescriptionKind, PeerPhase};
 
-/// The one connection's name in the dump: process and number.
-const CONNECTION: &str = "1-1";
+/// What connections are numbered within.
+const PROCESS: u32 = 1;
 
 /// Collects entries for a dump.
 #[derive(Debug, Default)]
 pub struct Export {
     application: String,
     configuration: Configuration,
+    /// There is more than one when media moved to another path.
+    connections: BTreeMap<ConnectionNumber, Connection>,
+    last: f64,
+}
+
+/// One connection with all that happened on it; what belongs to none stands in the first one.
+#[derive(Debug, Default)]
+struct Connection {
     objects: BTreeMap<String, Object>,
     log: Vec<Value>,
     negotiation: Negotiation,
     gathering: Gathering,
-    last: f64,
 }
 
 /// One object of the statistics over time.
@@ -74,12 +81,35 @@ impl Object {
 impl Export {
     /// One more entry.
     pub fn push(&mut self, entry: Entry) {
-        let t = entry.t;
-        self.last = t;
+        self.last = entry.t;
         match entry.what {
-            What::Stats(report) => self.on_report(t, &report),
             What::Session(session) => self.application = session.application,
             What::Configuration(configuration) => self.configuration = configuration,
+            what => self.connections.entry(entry.of.connection).or_default().push(entry.t, what),
+        }
+    }
+
+    /// The dump as JSON text.
+    pub fn finish(self) -> String {
+        let configuration = serde_json::to_string(&self.configuration).unwrap_or_default();
+        let written = self
+            .connections
+            .into_iter()
+            .map(|(number, connection)| (format!("{PROCESS}-{number}"), connection.write(&configuration)));
+        let dump = json!({
+            "timestamp": self.last,
+            "getUserMedia": [],
+            "PeerConnections": written.collect::<Map<String, Value>>(),
+            "UserAgent": self.application,
+        });
+        format!("{dump:#}")
+    }
+}
+
+impl Connection {
+    fn push(&mut self, t: f64, what: What) {
+        match what {
+            What::Stats(report) => self.on_report(t, &report),
             What::Description { side, kind, sdp } => self.on_description(t, side, kind, sdp),
             What::Candidate { side, candidate, mid } => {
                 let name = match side {
@@ -112,30 +142,19 @@ impl Export {
         }
     }
 
-    /// The dump as JSON text.
-    pub fn finish(self) -> String {
+    fn write(self, configuration: &str) -> Value {
         let mut stats = Map::new();
         for (id, object) in self.objects {
             object.write(&id, &mut stats);
         }
-        let configuration = serde_json::to_string(&self.configuration).unwrap_or_default();
-        let connection = json!({
-            "pid": 1,
+        json!({
+            "pid": PROCESS,
             "url": "sightline://call",
             "rtcConfiguration": configuration,
             "constraints": "",
             "stats": stats,
             "updateLog": self.log,
-        });
-        let mut connections = Map::new();
-        connections.insert(CONNECTION.to_owned(), connection);
-        let dump = json!({
-            "timestamp": self.last,
-            "getUserMedia": [],
-            "PeerConnections": connections,
-            "UserAgent": self.application,
-        });
-        format!("{dump:#}")
+        })
     }
 
     fn log(&mut self, t: f64, kind: &str, value: &Value) {
@@ -180,7 +199,7 @@ impl Export {
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::Session;
+    use super::super::entry::{Of, Session};
     use super::super::read::tests::call;
     use super::*;
     use crate::rtc::IceState;
@@ -200,7 +219,7 @@ mod tests {
         let dump = export(call(1_500));
         assert_eq!(dump["UserAgent"], Session::default().application);
         assert!(dump["getUserMedia"].is_array());
-        let connection = &dump["PeerConnections"]["1-1"];
+        let connection = &dump["PeerConnections"]["1-0"];
         let stats = &connection["stats"];
         let series = &stats["IT8-bytesReceived"];
         assert_eq!(series["statsType"], "inbound-rtp");
@@ -224,10 +243,30 @@ mod tests {
             report(2e3, r#"{"type":"later","id":"X","a":2,"b":"x"}"#),
             report(3e3, r#"{"type":"later","id":"X","b":"y"}"#),
         ]);
-        let stats = &dump["PeerConnections"]["1-1"]["stats"];
+        let stats = &dump["PeerConnections"]["1-0"]["stats"];
         assert_eq!(values(stats, "X-a"), [json!(1), json!(2), Value::Null]);
         assert_eq!(values(stats, "X-b"), [Value::Null, json!("x"), json!("y")]);
         assert_eq!(values(stats, "X-timestamp"), [json!(1e3), json!(2e3), json!(3e3)]);
+    }
+
+    #[test]
+    fn a_second_connection_has_an_entry_of_its_own() {
+        let second: Of = Of { peer: None, connection: ConnectionNumber::FIRST.next().unwrap() };
+        let report = |t| {
+            let entries = vec![serde_json::from_str(r#"{"type":"later","id":"X","a":1}"#).unwrap()];
+            Entry::stats(Report { entries, timestamp: t })
+        };
+        let dump = export([
+            report(1e3),
+            Entry::new(2e3, What::IceRestart),
+            Entry::new(2e3, What::Ice { state: IceState::Checking }).of(second.clone()),
+            report(3e3).of(second),
+        ]);
+        let of = |name: &str| &dump["PeerConnections"][name];
+        assert_eq!(values(&of("1-0")["stats"], "X-timestamp"), [json!(1e3)]);
+        assert_eq!(values(&of("1-1")["stats"], "X-timestamp"), [json!(3e3)]);
+        assert_eq!(of("1-0")["updateLog"][0]["type"], "restartIce");
+        assert_eq!(of("1-1")["updateLog"][0]["type"], "oniceconnectionstatechange");
     }
 
     #[test]
@@ -247,7 +286,7 @@ mod tests {
             What::FirstFrame,
         ];
         let dump = export(whats.map(|what| Entry::new(5e3, what)));
-        let log = dump["PeerConnections"]["1-1"]["updateLog"].as_array().unwrap();
+        let log = dump["PeerConnections"]["1-0"]["updateLog"].as_array().unwrap();
         let names: Vec<_> = log.iter().map(|line| line["type"].as_str().unwrap()).collect();
         let expected = [
             "setLocalDescription",

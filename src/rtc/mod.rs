@@ -308,6 +308,8 @@ pub enum TransportEvent {
     Stats {
         /// Whose connection.
         peer: PeerId,
+        /// Which one: the one that carries media.
+        connection: ConnectionNumber,
         /// W3C webrtc-stats dictionaries of this connection.
         report: stats::Report,
     },

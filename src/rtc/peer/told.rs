@@ -85,7 +85,8 @@ impl Peer {
                 .entries
                 .push(stats::Entry::NetworkInterface(self.interface_stats(interface, report.timestamp)));
         }
-        self.outlet.tell_of(|peer| TransportEvent::Stats { peer, report }).await;
+        let connection = link.number;
+        self.outlet.tell_of(|peer| TransportEvent::Stats { peer, connection, report }).await;
     }
 
     pub(super) fn interface_stats(&self, interface: &Interface, timestamp: f64) -> stats::NetworkInterface {
