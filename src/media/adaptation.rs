@@ -3,6 +3,7 @@
 //! Pure: it is told the time and what was measured. It knows no encoder and no network; the bitrate
 //! is somebody else's estimate.
 
+pub mod reading;
 pub mod screen;
 
 use std::time::{Duration, Instant};

@@ -22,6 +22,7 @@ pub mod frame;
 pub mod latest;
 pub mod marker;
 pub mod mixer;
+pub mod novelty;
 pub mod overlay;
 pub mod playout;
 pub mod process;

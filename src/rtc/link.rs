@@ -215,7 +215,7 @@ impl Link {
             return;
         }
         match self.connection.offer().await {
-            Ok(()) => self.gather_into(DescriptionKind::Offer, OFFER_WAIT).await,
+            Ok(()) => self.gather_into(DescriptionKind::Offer, OFFER_WAIT, outlet).await,
             Err(error) => {
                 self.negotiation.abandon();
                 let name = outlet.name();
@@ -224,12 +224,16 @@ impl Link {
         }
     }
 
-    /// The description leaves when its candidates are there, or after `wait`.
-    async fn gather_into(&mut self, kind: DescriptionKind, wait: Duration) {
+    /// The description leaves when its candidates are there, or after `wait`; where a path works, at once:
+    /// it only changes tracks.
+    async fn gather_into(&mut self, kind: DescriptionKind, wait: Duration, outlet: &Outlet) {
         let sdp = self.connection.local_description().await.unwrap_or_default();
         self.fingerprint = sdp::fingerprint(&sdp).map(str::to_owned);
         self.early.clear();
         self.unsent = Some(Unsent { kind, until: clock::now() + wait });
+        if self.is_up() {
+            self.send_description(outlet).await;
+        }
     }
 
     async fn send_description(&mut self, outlet: &Outlet) {
@@ -286,7 +290,7 @@ impl Link {
         }
         match self.connection.answer(offer).await {
             Ok(()) => {
-                self.gather_into(DescriptionKind::Answer, ANSWER_WAIT).await;
+                self.gather_into(DescriptionKind::Answer, ANSWER_WAIT, outlet).await;
                 self.on_remote(offer, outlet).await;
             }
             Err(error) => refuse(error, outlet).await,

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{
-    ConnectionExt as _, CreateGCAux, CreateWindowAux, Gcontext, ImageFormat, Pixmap, Window, WindowClass,
+    ChangeWindowAttributesAux, ConnectionExt as _, CreateGCAux, CreateWindowAux, Gcontext, ImageFormat,
+    Pixmap, Rectangle, Window, WindowClass,
 };
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
@@ -80,8 +81,15 @@ impl Stage {
         let (width, height, kind) = (SIZE.width as u16, SIZE.height as u16, WindowClass::INPUT_OUTPUT);
         conn.create_window(0, window, root.root, 0, 0, width, height, 0, kind, 0, &look)?.check()?;
         conn.create_gc(gc, window, &CreateGCAux::new().graphics_exposures(0))?.check()?;
+        // A cursor that is not seen: the page is compared without one.
+        let (dot, cursor) = (conn.generate_id()?, conn.generate_id()?);
+        conn.create_pixmap(1, dot, window, 1, 1)?;
+        let bit = conn.generate_id()?;
+        conn.create_gc(bit, dot, &CreateGCAux::new().foreground(0))?;
+        conn.poly_fill_rectangle(dot, bit, &[Rectangle { x: 0, y: 0, width: 1, height: 1 }])?;
+        conn.create_cursor(cursor, dot, dot, 0, 0, 0, 0, 0, 0, 0, 0)?.check()?;
+        conn.change_window_attributes(window, &ChangeWindowAttributesAux::new().cursor(cursor))?;
         conn.map_window(window)?;
-        conn.warp_pointer(x11rb::NONE, root.root, 0, 0, 0, 0, 1900, 1070)?;
         conn.sync()?;
         Ok(Self { conn, window, gc })
     }

@@ -243,3 +243,20 @@ impl MediaSession {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_encoding_serves_all_so_that_whoever_lacks_vp9_decides() {
+        let reach = |known: &[(&str, ScreenReach)]| Share {
+            reach: known.iter().map(|(name, reach)| (PeerId::new(*name).unwrap(), *reach)).collect(),
+            ..Share::default()
+        };
+        let (vp8, vp9) = (ScreenReach::Sent(VideoCodec::Vp8), ScreenReach::Sent(VideoCodec::Vp9));
+        assert_eq!(reach(&[]).codec(), VideoCodec::Vp9, "before anybody has said anything");
+        assert_eq!(reach(&[("a", vp9), ("b", ScreenReach::Unable)]).codec(), VideoCodec::Vp9);
+        assert_eq!(reach(&[("a", vp9), ("b", vp8)]).codec(), VideoCodec::Vp8);
+    }
+}

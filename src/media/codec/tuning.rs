@@ -26,31 +26,48 @@ pub struct Tuning {
     pub content: Content,
 }
 
+/// Quantizers on libvpx's common scale of 0 (finest) to 63.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quantizers {
+    /// Finer ones bring nothing.
+    pub finest: u32,
+    /// Coarser ones show nothing.
+    pub coarsest: u32,
+}
+
+impl Quantizers {
+    /// The nearest of them.
+    pub fn within(self, quantizer: f64) -> u32 {
+        quantizer.ceil().clamp(f64::from(self.finest), f64::from(self.coarsest)) as u32
+    }
+}
+
 impl Tuning {
     /// The camera of every call.
     pub const CAMERA: Tuning = Tuning { codec: VideoCodec::Vp8, content: Content::Camera };
 
-    /// Finest and coarsest quantizer on libvpx's common scale of 0 to 63.
+    /// What it may be quantized with.
     ///
     /// Text may not become coarser than what stays legible; what does not fit then costs pictures. Nor
-    /// need it become finer than about 49 dB (measured on pages of text), which nobody sees.
+    /// need it become finer than 45 to 51 dB (measured on pages of text), which nobody sees.
     /// VP9's scale is finer than VP8's at the same number.
-    pub fn quantizers(self) -> (u32, u32) {
-        match (self.content, self.codec) {
+    pub fn quantizers(self) -> Quantizers {
+        let (finest, coarsest) = match (self.content, self.codec) {
             (Content::Camera, VideoCodec::Vp8) => (2, 56),
             (Content::Camera, VideoCodec::Vp9) => (2, 52),
             (Content::Text, VideoCodec::Vp8) => (12, 46),
-            (Content::Text, VideoCodec::Vp9) => (12, 44),
+            (Content::Text, VideoCodec::Vp9) => (16, 44),
             (Content::Motion, _) => (4, 56),
-        }
+        };
+        Quantizers { finest, coarsest }
     }
 
     /// How full the rate controller's buffer must be, in percent, for a picture not to be left out.
+    /// Text has a control of its own (`adaptation::reading`), and nothing is left out.
     pub fn drop_threshold(self) -> u32 {
         match self.content {
             Content::Camera | Content::Motion => 30,
-            // One new page may take nearly all that the buffer holds.
-            Content::Text => 10,
+            Content::Text => 0,
         }
     }
 
@@ -69,13 +86,12 @@ impl Tuning {
 
     /// Most bits a key frame may take, in percent of one picture's share of the bitrate.
     ///
-    /// For what moves: half of the optimal buffer (600 ms), as in libwebrtc; 900 at 30 pictures a
-    /// second. A page of text may take a second's worth: it stands for long and there is nothing
-    /// before it to look at.
+    /// Half of the optimal buffer (600 ms), as in libwebrtc; 900 at 30 pictures a second. What a page of
+    /// text may take is decided elsewhere: 0 is no limit.
     pub fn max_intra(self, fps: f64) -> i32 {
         match self.content {
             Content::Camera | Content::Motion => ((600.0 * 0.5 * fps / 10.0) as i32).max(300),
-            Content::Text => ((fps * 100.0) as i32).max(300),
+            Content::Text => 0,
         }
     }
 

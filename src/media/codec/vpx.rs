@@ -151,14 +151,29 @@ impl Encoder {
         }
         let mut cfg = self.cfg;
         cfg.rc_target_bitrate = kbps(rate.bitrate);
-        // SAFETY: the context is initialised; libvpx copies the configuration.
-        let code = unsafe { vpx::vpx_codec_enc_config_set(&mut *self.ctx, &cfg) };
-        check(&mut self.ctx, "setting the bitrate", code)?;
+        self.configure(cfg)?;
         self.rate = rate;
-        self.cfg = cfg;
         // The limit for key frames depends on the frame rate.
         let share = self.tuning.max_intra(rate.fps);
         control(&mut self.ctx, vpx::vp8e_enc_control_id::VP8E_SET_MAX_INTRA_BITRATE_PCT, share)
+    }
+
+    /// Encodes with this quantizer from the next picture on, whatever that takes.
+    pub fn set_quantizer(&mut self, quantizer: u32) -> Result<(), VpxError> {
+        if (self.cfg.rc_min_quantizer, self.cfg.rc_max_quantizer) == (quantizer, quantizer) {
+            return Ok(());
+        }
+        let mut cfg = self.cfg;
+        (cfg.rc_min_quantizer, cfg.rc_max_quantizer) = (quantizer, quantizer);
+        self.configure(cfg)
+    }
+
+    fn configure(&mut self, cfg: vpx::vpx_codec_enc_cfg_t) -> Result<(), VpxError> {
+        // SAFETY: the context is initialised; libvpx copies the configuration.
+        let code = unsafe { vpx::vpx_codec_enc_config_set(&mut *self.ctx, &cfg) };
+        check(&mut self.ctx, "setting the rate", code)?;
+        self.cfg = cfg;
+        Ok(())
     }
 
     /// Changes the size; the next picture is a key frame.
@@ -290,7 +305,8 @@ fn config(
     cfg.rc_target_bitrate = kbps(rate.bitrate);
     cfg.rc_dropframe_thresh = tuning.drop_threshold();
     cfg.rc_resize_allowed = 0;
-    (cfg.rc_min_quantizer, cfg.rc_max_quantizer) = tuning.quantizers();
+    let quantizers = tuning.quantizers();
+    (cfg.rc_min_quantizer, cfg.rc_max_quantizer) = (quantizers.finest, quantizers.coarsest);
     cfg.rc_undershoot_pct = 100;
     cfg.rc_overshoot_pct = 15;
     cfg.rc_buf_initial_sz = 500;
@@ -348,8 +364,8 @@ fn controls(tuning: Tuning, resolution: Resolution, rate: Rate) -> Vec<(vpx::vp8
             controls.extend([
                 (id::VP8E_SET_STATIC_THRESHOLD, 1),
                 (id::VP9E_SET_TUNE_CONTENT, tune),
-                // Cyclic refresh: still areas become finer bit by bit.
-                (id::VP9E_SET_AQ_MODE, 3),
+                // Cyclic refresh: still areas become finer bit by bit. Text has better means.
+                (id::VP9E_SET_AQ_MODE, if tuning.content == Content::Text { 0 } else { 3 }),
                 (id::VP9E_SET_ROW_MT, 1),
                 (id::VP9E_SET_TILE_COLUMNS, 2),
                 (id::VP9E_SET_FRAME_PARALLEL_DECODING, 0),

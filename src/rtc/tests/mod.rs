@@ -60,6 +60,17 @@ fn config() -> TransportConfig {
     TransportConfig { video: true, ..TransportConfig::default() }
 }
 
+/// A description as somebody writes it who has no VP9.
+fn without_vp9(sdp: &str) -> String {
+    let named = ["a=rtpmap:98 ", "a=fmtp:98 ", "a=rtcp-fb:98 "];
+    let lines = sdp.lines().filter(|line| !named.iter().any(|start| line.starts_with(start)));
+    let plain = |line: &str| match line.starts_with("m=video") {
+        true => line.split(' ').filter(|word| *word != "98").collect::<Vec<_>>().join(" "),
+        false => line.to_owned(),
+    };
+    lines.map(|line| plain(line) + "\r\n").collect()
+}
+
 fn loopback() -> Options {
     Options { addresses: Addresses::Only(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]), ..Options::default() }
 }
@@ -150,6 +161,8 @@ struct Call {
     wire: Option<wire::Wire>,
     /// Signals lose on their way what earlier versions do not know.
     earlier_version: bool,
+    /// B's descriptions lose VP9 on their way.
+    b_without_vp9: bool,
 }
 
 impl Call {
@@ -162,7 +175,8 @@ impl Call {
     }
 
     fn between(a: Side, b: Side) -> Self {
-        Self { a, b, hold: false, to_a: Vec::new(), to_b: Vec::new(), wire: None, earlier_version: false }
+        let (to_a, to_b) = (Vec::new(), Vec::new());
+        Self { a, b, hold: false, to_a, to_b, wire: None, earlier_version: false, b_without_vp9: false }
     }
 
     /// A offers to B, who was known before.
@@ -178,6 +192,11 @@ impl Call {
                 if let Signal::Description { moves, screens, .. } = signal {
                     (*moves, *screens) = (false, false);
                 }
+            }
+        }
+        for signal in self.to_a.iter_mut().filter(|_| self.b_without_vp9) {
+            if let Signal::Description { sdp, .. } = signal {
+                *sdp = without_vp9(sdp);
             }
         }
         for mut signal in std::mem::take(&mut self.to_b) {

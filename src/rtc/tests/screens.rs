@@ -143,3 +143,25 @@ async fn an_earlier_version_is_spared_the_screen_and_goes_on_with_the_call() {
     assert_eq!(call.a.roles.len(), 1, "nothing was offered again");
     call.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_no_vp9_is_shown_the_screen_in_vp8() {
+    let mut call = Call::new();
+    call.b_without_vp9 = true;
+    call.begin();
+    call.connected().await;
+    call.a.mesh.share_screen(true);
+    call.until("agreed", |call| call.a.reach == ScreenReach::Sent(VideoCodec::Vp8)).await;
+    let end = clock::now() + PATIENCE;
+    for n in 7.. {
+        assert!(clock::now() < end, "the screen is not seen; {:?} {:?}", call.a.problems, call.b.problems);
+        call.a.mesh.media().send(EncodedFrame { kind: TrackKind::Screen, ..picture(n, true, 3_000) });
+        call.spend(Duration::from_millis(50)).await;
+        if let Some(Ok(packet)) = call.b.track(TrackKind::Screen).map(mpsc::Receiver::try_recv) {
+            assert_eq!((packet.kind, packet.codec), (TrackKind::Screen, Codec::Vp8));
+            break;
+        }
+    }
+    assert_eq!((&call.a.problems, &call.b.problems), (&vec![], &vec![]));
+    call.close().await;
+}

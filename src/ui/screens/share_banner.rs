@@ -181,3 +181,18 @@ pub fn choose_mode(ui: &Ui, place: Rect, chosen: ShareMode, mut choose: impl FnM
         response.on_hover_text(hint.text());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::view::ScreenPicture;
+    use crate::media::encoded::VideoCodec;
+    use crate::units::Resolution;
+
+    #[test]
+    fn whoever_shares_reads_what_it_is_encoded_with() {
+        let picture = |codec| ScreenPicture { codec, resolution: Resolution::new(1920, 1080), fps: 15.0 };
+        assert_eq!(format_picture(&picture(VideoCodec::Vp9)), "VP9 \u{b7} 1920\u{d7}1080 \u{b7} 15 fps");
+        assert_eq!(format_picture(&picture(VideoCodec::Vp8)), "VP8 \u{b7} 1920\u{d7}1080 \u{b7} 15 fps");
+    }
+}
