@@ -168,6 +168,14 @@ fn the_buttons_of_a_call_give_their_commands() {
 }
 
 #[test]
+fn only_who_opened_the_call_is_offered_to_lock_it() {
+    let mut window = window(CallView { invite: None, ..in_call() });
+    window.run_ok();
+    assert!(window.query_by_label("Leave call").is_some());
+    assert!(window.query_by_label("Lock the call").is_none());
+}
+
+#[test]
 fn what_is_off_can_be_switched_on_again() {
     let mut window = window(view("quiet").unwrap());
     assert_eq!(click(&mut window, "Unmute microphone"), sends(Command::Microphone(Switch::On)));

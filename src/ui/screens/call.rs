@@ -86,13 +86,17 @@ fn controls_wanted(ui: &Ui, model: &UiModel) -> bool {
     quiet < HIDE_AFTER
 }
 
+/// Width of the button that ends the call.
+const LEAVE: f32 = 68.0;
+
 /// The row of round buttons at the bottom of `area`.
 fn bar(ui: &mut Ui, area: Rect, model: &UiModel, actions: &mut Vec<UiAction>) {
     let row = Rect::from_min_max(pos2(area.left(), area.bottom() - size::BAR), area.max);
     ui.scope_builder(UiBuilder::new().scope_id(Id::unique("bar")).max_rect(row), |ui| {
-        let widths =
-            [size::ROUND, size::ROUND, size::ROUND, size::ROUND, size::ROUND, size::ROUND, size::ROUND, 68.0];
-        let total: f32 = widths.iter().sum::<f32>() + space::S * (widths.len() - 1) as f32 + 2.0 * space::S;
+        // Whoever opened the room gives its link away, and may lock it.
+        let is_owner = model.view.invite.is_some();
+        let round = if is_owner { 7.0 } else { 6.0 };
+        let total = round * (size::ROUND + space::S) + LEAVE + 2.0 * space::S;
         let t = theme::tokens(ui.ctx());
         if model.full_screen {
             let back = Rect::from_center_size(row.center(), vec2(total + 32.0, size::ROUND + 20.0));
@@ -131,12 +135,14 @@ fn bar(ui: &mut Ui, area: Rect, model: &UiModel, actions: &mut Vec<UiAction>) {
         if button.tip(&tip(name, "F")).show_at(ui, "full screen", next(size::ROUND)).clicked() {
             actions.push(UiAction::ToggleFullScreen);
         }
-        let (icon, name) = match model.view.locked {
-            true => (Icon::LOCK, Word::UnlockRoom),
-            false => (Icon::LOCK_OPEN, Word::LockRoom),
-        };
-        if IconButton::new(icon, name.text()).show_at(ui, "lock", next(size::ROUND)).clicked() {
-            actions.push(UiAction::Command(Command::LockRoom(lock(!model.view.locked))));
+        if is_owner {
+            let (icon, name) = match model.view.locked {
+                true => (Icon::LOCK, Word::UnlockRoom),
+                false => (Icon::LOCK_OPEN, Word::LockRoom),
+            };
+            if IconButton::new(icon, name.text()).show_at(ui, "lock", next(size::ROUND)).clicked() {
+                actions.push(UiAction::Command(Command::LockRoom(lock(!model.view.locked))));
+            }
         }
         let open = model.panel.lock().model.place != Place::Closed;
         let kind = if open { Kind::Primary } else { Kind::Plain };
@@ -149,8 +155,8 @@ fn bar(ui: &mut Ui, area: Rect, model: &UiModel, actions: &mut Vec<UiAction>) {
         ui.painter().vline(line.x, line.y - 12.0..=line.y + 12.0, (1.0, t.line));
         let leave = IconButton::new(Icon::PHONE_DISCONNECT, Word::LeaveCall.text())
             .kind(Kind::Danger)
-            .size(68.0, size::ROUND);
-        if leave.tip(&tip(Word::LeaveCall, "Ctrl+W")).show_at(ui, "leave", next(68.0)).clicked() {
+            .size(LEAVE, size::ROUND);
+        if leave.tip(&tip(Word::LeaveCall, "Ctrl+W")).show_at(ui, "leave", next(LEAVE)).clicked() {
             actions.push(UiAction::Command(Command::Leave));
         }
         if model.view.me.muted_but_speaking {
