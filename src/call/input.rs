@@ -186,6 +186,8 @@ pub enum Effect {
     Configure(Vec<IceServer>),
     /// `Transport::prepare_offer`.
     PrepareOffer,
+    /// `Transport::expect_offer`.
+    ExpectOffer,
     /// `Transport::adopt_prepared`.
     AdoptPrepared(PeerId),
     /// `Transport::handle_signal`. Never before the participant was accepted.

@@ -501,12 +501,13 @@ impl CallMachine {
     /// Forgets a participant and ends the connection; without any, we wait again.
     pub(super) fn drop_member(&mut self, peer: &PeerId, out: &mut Vec<Effect>) {
         self.members.retain(|member| member.peer != *peer);
-        if self.members.is_empty() {
-            self.stage = Stage::Waiting;
-        }
         self.adapter.forget(peer);
         self.dirty = true;
         out.push(Effect::Remove(peer.clone()));
+        if self.members.is_empty() {
+            self.stage = Stage::Waiting;
+            out.push(Effect::ExpectOffer);
+        }
     }
 
     /// Ends whatever is going on, with a summary for the person.

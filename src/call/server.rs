@@ -251,6 +251,7 @@ impl CallMachine {
             self.dirty = true;
             self.set_refresh(refresh_s, now);
             self.configure(ice_servers, out);
+            out.push(Effect::ExpectOffer);
         } else if self.is_knocking() {
             let host = by.and_then(|by| peers.into_iter().find(|info| info.peer == by));
             let Some(host) = host else {

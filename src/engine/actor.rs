@@ -562,6 +562,7 @@ impl Actor {
                 self.connected = true;
                 self.transport.prepare_offer();
             }
+            Effect::ExpectOffer => self.transport.expect_offer(),
             Effect::AdoptPrepared(peer) => self.transport.adopt_prepared(&peer),
             Effect::HandleSignal { from, signal } => {
                 self.connected = true;

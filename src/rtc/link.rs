@@ -95,6 +95,8 @@ pub struct Link {
     events: mpsc::Receiver<Event>,
     negotiation: Negotiation,
     unsent: Option<Unsent>,
+    /// It gathers for an answer to an offer that has not come yet.
+    gathers: bool,
     early: VecDeque<Candidate>,
     held: VecDeque<Candidate>,
     remote: Option<Remote>,
@@ -128,6 +130,7 @@ impl Link {
             events: receiver,
             negotiation: Negotiation::default(),
             unsent: None,
+            gathers: false,
             early: VecDeque::new(),
             held: VecDeque::new(),
             remote: None,
@@ -224,6 +227,15 @@ impl Link {
         }
     }
 
+    /// Gathers ahead of the other side's offer: an answer that is made later holds all addresses at
+    /// once, a relay's too. The engine gathers for a description only, so it gets one that is taken back.
+    pub async fn gather(&mut self) {
+        match self.connection.offer().await {
+            Ok(()) => self.gathers = true,
+            Err(error) => tracing::warn!(%error, "nothing is gathered ahead"),
+        }
+    }
+
     /// The description leaves when its candidates are there, or after `wait`; where a path works, at once:
     /// it only changes tracks.
     async fn gather_into(&mut self, kind: DescriptionKind, wait: Duration, outlet: &Outlet) {
@@ -277,6 +289,12 @@ impl Link {
 
     /// An offer of the other side.
     pub async fn on_offer(&mut self, offer: &str, outlet: &Outlet) -> Outcome {
+        if std::mem::take(&mut self.gathers)
+            && let Err(error) = self.connection.rollback().await
+        {
+            tracing::warn!(%error, "what was gathered ahead is of no use; the connection begins anew");
+            return Outcome::Stuck;
+        }
         match self.negotiation.on_offer(self.manners(sdp::fingerprint(offer))) {
             OnOffer::Ignore => return Outcome::Done,
             OnOffer::RollbackAndAnswer => {
@@ -362,6 +380,8 @@ impl Link {
     /// Deals with what is the link's own; gives back what concerns the peer.
     pub async fn on_event(&mut self, event: Event, outlet: &Outlet) -> Option<Event> {
         match event {
+            // They will stand in the answer.
+            Event::Candidate(_) | Event::Gathered { .. } if self.gathers => {}
             Event::Candidate(candidate) => match self.unsent {
                 Some(_) => self.early.push_back(candidate),
                 None => self.send_candidate(candidate, outlet).await,

@@ -67,6 +67,8 @@ pub struct Mesh {
     runtime: Handle,
     events: mpsc::Sender<TransportEvent>,
     prepared: Option<PeerHandle>,
+    /// For whoever offers next.
+    expecting: Option<PeerHandle>,
     peers: BTreeMap<PeerId, PeerHandle>,
     ending: Vec<JoinHandle<()>>,
     network: Option<Arc<Network>>,
@@ -112,6 +114,7 @@ impl Mesh {
             runtime,
             events,
             prepared: None,
+            expecting: None,
             peers: BTreeMap::new(),
             ending: Vec::new(),
             queues,
@@ -165,7 +168,14 @@ impl Mesh {
     }
 
     fn handles(&self) -> impl Iterator<Item = &PeerHandle> {
-        self.peers.values().chain(&self.prepared)
+        self.peers.values().chain(&self.prepared).chain(&self.expecting)
+    }
+
+    /// What was gathered ahead is not true any more.
+    fn expect_anew(&mut self) {
+        if self.expecting.is_some() {
+            self.expect_offer();
+        }
     }
 }
 
@@ -179,8 +189,11 @@ impl Transport for Mesh {
     }
 
     fn configure(&mut self, config: TransportConfig) {
-        self.config = config;
-        for handle in self.handles() {
+        if config != self.config {
+            self.config = config;
+            self.expect_anew();
+        }
+        for handle in self.peers.values().chain(&self.prepared) {
             Self::ask(handle, Command::Configure(self.config.clone()));
         }
     }
@@ -192,6 +205,15 @@ impl Transport for Mesh {
         let handle = self.spawn(None);
         Self::ask(&handle, Command::Offer);
         self.prepared = Some(handle);
+    }
+
+    fn expect_offer(&mut self) {
+        if let Some(old) = self.expecting.take() {
+            self.end(old);
+        }
+        let handle = self.spawn(None);
+        Self::ask(&handle, Command::Expect);
+        self.expecting = Some(handle);
     }
 
     fn adopt_prepared(&mut self, peer: &PeerId) {
@@ -212,7 +234,13 @@ impl Transport for Mesh {
                 tracing::debug!(%from, "an answer from somebody unknown is ignored");
                 return;
             }
-            let handle = self.spawn(Some(from.clone()));
+            let handle = match self.expecting.take() {
+                Some(handle) => {
+                    Self::ask(&handle, Command::Adopt(from.clone()));
+                    handle
+                }
+                None => self.spawn(Some(from.clone())),
+            };
             self.data.add(from.clone(), handle.mailbox.clone());
             self.peers.insert(from.clone(), handle);
         }
@@ -237,15 +265,16 @@ impl Transport for Mesh {
     fn network_news(&mut self, news: &News) {
         if let News::Change(change) = news {
             self.network = Some(change.now.clone());
-            if self.handles().next().is_none() {
+            if self.peers.is_empty() && self.prepared.is_none() {
                 let (change, reaction) = (change.clone(), Reaction::Nothing);
                 let event = TransportEvent::NetworkChange { peer: None, change, reaction };
                 self.events.try_send(event).ok();
             }
         }
-        for handle in self.handles() {
+        for handle in self.peers.values().chain(&self.prepared) {
             Self::ask(handle, Command::Network(news.clone()));
         }
+        self.expect_anew();
     }
 
     fn restart_ice(&mut self, peer: &PeerId) {
@@ -264,7 +293,9 @@ impl Transport for Mesh {
     fn remove_all(&mut self) {
         let peers = std::mem::take(&mut self.peers);
         peers.keys().for_each(|peer| self.data.remove(peer));
-        for handle in peers.into_values().chain(self.prepared.take()).collect::<Vec<_>>() {
+        for handle in
+            peers.into_values().chain(self.prepared.take()).chain(self.expecting.take()).collect::<Vec<_>>()
+        {
             self.end(handle);
         }
     }

@@ -70,7 +70,7 @@ pub enum IcePolicy {
 }
 
 /// What a transport needs to know before it makes a connection.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TransportConfig {
     /// STUN and TURN servers, with credentials.
     pub ice_servers: Vec<IceServer>,
@@ -363,6 +363,10 @@ pub trait Transport: Send {
 
     /// Makes a connection before its participant is known: gathers, and tells its offer.
     fn prepare_offer(&mut self);
+
+    /// Makes a connection for whoever offers next: gathers ahead, so that the answer holds every
+    /// address, and tells nobody anything.
+    fn expect_offer(&mut self);
 
     /// The prepared connection belongs to `peer`, who has answered our knock. Signals without a
     /// participant go nowhere after this.

@@ -47,7 +47,6 @@ impl Peer {
         over: Option<&Interface>,
     ) -> bool {
         let TransportConfig { mut ice_servers, ice_policy, video, max_bitrate } = self.config.clone();
-        let no_relay = ice_policy == IcePolicy::Relay && !ice_servers.iter().any(is_relay);
         let relay = self.working_cost().flatten().map_or(0, |cost| cost.relay);
         let only_direct = match over {
             Some(_) => relay == 0,
@@ -84,10 +83,8 @@ impl Peer {
                 return false;
             }
         };
-        if self.outlet.id.is_some() && no_relay {
-            let name = self.outlet.name();
-            let text = format!("Only a relay may be used to reach {name}, but there is none.");
-            self.outlet.problem(text).await;
+        if self.outlet.id.is_some() {
+            self.warn_without_relay().await;
         }
         let carrier = self.carrier;
         self.close_links(|link| link.number == number || link.number > carrier);
@@ -101,6 +98,16 @@ impl Peer {
         self.links.push(link);
         self.update_phase(clock::now()).await;
         true
+    }
+
+    /// Says it when the policy asks for what the servers do not give.
+    pub(super) async fn warn_without_relay(&self) {
+        let TransportConfig { ice_servers, ice_policy, .. } = &self.config;
+        if *ice_policy == IcePolicy::Relay && !ice_servers.iter().any(is_relay) {
+            let name = self.outlet.name();
+            let text = format!("Only a relay may be used to reach {name}, but there is none.");
+            self.outlet.problem(text).await;
+        }
     }
 
     pub(super) fn close_links(&mut self, which: impl Fn(&Link) -> bool) {

@@ -76,6 +76,8 @@ pub enum Command {
     Adopt(PeerId),
     /// Make the first offer.
     Offer,
+    /// Gather for an answer to whoever offers.
+    Expect,
     /// From the participant.
     Signal(Signal),
     /// Ask for a key frame of the camera or the screen.
@@ -303,6 +305,13 @@ impl Peer {
                 self.offerer = true;
                 self.begin_anew().await;
             }
+            Command::Expect => {
+                if self.open(ConnectionNumber::FIRST, Purpose::Replace).await
+                    && let Some(link) = find(&mut self.links, ConnectionNumber::FIRST)
+                {
+                    link.gather().await;
+                }
+            }
             Command::Signal(signal) => {
                 self.on_signal(signal).await;
                 self.show_screen().await;
@@ -334,6 +343,7 @@ impl Peer {
         // Whatever became known before the participant did.
         self.told = Told { ice: self.told.ice, ..Told::default() };
         self.tell_carrier().await;
+        self.warn_without_relay().await;
         self.update_phase(clock::now()).await;
     }
 

@@ -202,6 +202,34 @@ async fn a_stream_that_breaks_in_a_call_is_replaced_at_once() {
     call.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_expects_an_offer_has_a_relay_before_it_comes_and_nobody_hears_of_it() {
+    let (server, _relay) = relay().await;
+    let config = TransportConfig { ice_servers: vec![server], ice_policy: IcePolicy::Relay, ..config() };
+    let mut call = Call::with(config);
+    call.b.mesh.expect_offer();
+    call.spend(Duration::from_millis(500)).await;
+    assert!(call.b.roles.is_empty() && !call.b.gathered && call.to_a.is_empty(), "B keeps silent");
+    call.hold = true;
+    call.begin();
+    call.until("the offer", |call| call.a.gathered).await;
+    call.deliver();
+    call.until("the answer", |call| !call.to_a.is_empty()).await;
+    let Signal::Description { kind: DescriptionKind::Answer, sdp, .. } = &call.to_a[0] else {
+        panic!("no answer: {:?}", call.to_a)
+    };
+    assert!(sdp.contains("typ relay"), "{sdp}");
+    call.hold = false;
+    call.deliver();
+    call.connected().await;
+    call.gathered().await;
+    let media = call.a.mesh.media();
+    media.send(picture(0, true, 3_000));
+    call.until("the picture", |call| !call.b.tracks.is_empty()).await;
+    assert!(call.a.problems.is_empty() && call.b.problems.is_empty(), "{:?}", call.b.problems);
+    call.close().await;
+}
+
 /// A proxy that leads to `target`, whatever it is asked for.
 async fn proxy_to(target: SocketAddr) -> (SocketAddr, Arc<std::sync::Mutex<Vec<String>>>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

@@ -71,6 +71,10 @@ const FAILED: Duration = Duration::from_secs(12);
 /// that silence is known to be an outage within [`DISCONNECTED`].
 const KEEPALIVE: Duration = Duration::from_secs(1);
 
+/// Between refreshes of an allocation, at most: a relay may wait long for its first packet, and NATs
+/// forget silent ways after 30 s.
+const REFRESH: Duration = Duration::from_secs(25);
+
 /// Makes connections with the `webrtc` crate.
 #[derive(Clone, Debug, Default)]
 pub struct CrateEngine {
@@ -309,6 +313,7 @@ fn settings() -> SettingEngine {
         // wherever there is one; should a packet be lost, it is taken later without a gap.
         .with_relay_acceptance_min_wait(Some(Duration::ZERO))
         .with_include_loopback_candidate(true)
+        .with_turn_allocation_refresh_interval_cap(REFRESH)
         // We begin another connection instead of a restart, but the other side may restart one.
         .with_discard_local_candidates_during_ice_restart(true)
         .with_srtp_protection_profiles(vec![
