@@ -15,6 +15,10 @@ const REPEATS: u8 = 3;
 /// Between these.
 const REPEAT: Duration = Duration::from_millis(30);
 
+/// The end of a stroke is repeated for so long with whatever the hand does next. Much later it would bring
+/// a stroke back that has faded.
+const REPEATED: Duration = Duration::from_millis(300);
+
 /// A stroke of so many points ends, and another begins where it ended.
 const LONGEST: usize = 4_000;
 
@@ -31,6 +35,10 @@ pub struct Hand {
     /// How many came before those.
     before: usize,
     drawing: bool,
+    /// Something was drawn that no message has told yet.
+    fresh: bool,
+    /// When something drawn was told for the first time.
+    drawn_at: Option<Instant>,
     sent_at: Option<Instant>,
     /// Messages that are still to be sent about what is known.
     due: u8,
@@ -52,6 +60,7 @@ impl Hand {
         }
         if draws && let Some(point) = at {
             self.points.push(point);
+            self.fresh = true;
             if self.points.len() > POINTS {
                 self.points.remove(0);
                 self.before += 1;
@@ -72,6 +81,14 @@ impl Hand {
             return None;
         }
         let screen = self.screen.clone()?;
+        if std::mem::take(&mut self.fresh) {
+            self.drawn_at = Some(now);
+        } else if !self.drawing
+            && self.drawn_at.is_some_and(|at| now.saturating_duration_since(at) > REPEATED)
+        {
+            (self.drawn_at, self.before) = (None, 0);
+            self.points.clear();
+        }
         self.sent_at = Some(now);
         self.due -= 1;
         self.number = self.number.wrapping_add(1);
@@ -109,6 +126,24 @@ mod tests {
         let quiet = (1_000..9_000).filter(|ms| hand.poll(begin + Duration::from_millis(*ms)).is_some());
         assert!(quiet.count() <= 4);
         assert_eq!(hand.poll_timeout(), None);
+    }
+
+    #[test]
+    fn a_stroke_that_is_over_is_repeated_for_a_moment_and_never_brought_back() {
+        let (mut hand, mut now) = (Hand::default(), start());
+        let mut told = |hand: &mut Hand, n: u16, draws: bool, wait: u64| {
+            now += Duration::from_millis(wait);
+            hand.moved(&ada(), point(n), draws);
+            hand.poll(now).expect("it moved").stroke.is_some()
+        };
+        // A press and release within one message is told too.
+        hand.moved(&ada(), point(1), true);
+        assert!(told(&mut hand, 1, false, 20));
+        assert!(told(&mut hand, 2, false, 100));
+        assert!(!told(&mut hand, 3, false, 250));
+        assert!(!told(&mut hand, 4, false, 20));
+        assert!(told(&mut hand, 5, true, 20));
+        assert!(!told(&mut hand, 6, false, 6_000));
     }
 
     #[test]

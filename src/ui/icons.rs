@@ -43,9 +43,8 @@ impl Icon {
     pub const ARROW_DOWN: Icon = Icon('\u{e03e}');
     pub const LAPTOP: Icon = Icon('\u{e586}');
     pub const MONITOR_ARROW_UP: Icon = Icon('\u{e58a}');
-    pub const SCRIBBLE: Icon = Icon('\u{e806}');
+    pub const PENCIL: Icon = Icon('\u{e3b4}');
     pub const PENCIL_SLASH: Icon = Icon('\u{ecf6}');
-    pub const CURSOR: Icon = Icon('\u{e1dc}');
     pub const USER: Icon = Icon('\u{e4c2}');
     pub const GLOBE: Icon = Icon('\u{e288}');
     pub const SERVER: Icon = Icon('\u{e2a0}');

@@ -8,6 +8,10 @@
 //! The seam lies here, where marks come in: each window system places and draws in its own way. Knows
 //! neither channels nor who may point.
 
+#[cfg_attr(
+    not(all(feature = "devices", target_os = "linux")),
+    allow(dead_code, reason = "nothing can be drawn on a screen")
+)]
 mod raster;
 mod veil;
 #[cfg(all(feature = "devices", target_os = "linux"))]

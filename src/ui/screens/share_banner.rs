@@ -87,7 +87,7 @@ fn pointing_button(ui: &Ui, at: Pos2, model: &UiModel, actions: &mut Vec<UiActio
         true => (Word::StopPointing, Kind::Plain, Switch::Off),
         false => (Word::AllowPointing, Kind::Danger, Switch::On),
     };
-    let icon = if allowed { Icon::SCRIBBLE } else { Icon::PENCIL_SLASH };
+    let icon = if allowed { Icon::PENCIL } else { Icon::PENCIL_SLASH };
     if IconButton::new(icon, name.text()).kind(kind).small().show_at(ui, "pointing", at).clicked() {
         actions.push(UiAction::Command(Command::Pointer(PointerCommand::Allow(switch))));
     }

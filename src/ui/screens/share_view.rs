@@ -1,7 +1,7 @@
 //! Somebody's shared screen, large, with the people beside it; in the call, or in a window of its own.
 
 use eframe::egui::{
-    Align2, CursorIcon, Id, Key, Modifiers, Rect, Role, Sense, Ui, Vec2, ViewportBuilder, ViewportId,
+    Align2, CursorIcon, Id, Key, Modifiers, Pos2, Rect, Role, Sense, Ui, Vec2, ViewportBuilder, ViewportId,
     WidgetInfo, pos2, vec2,
 };
 use signaling_protocol::PeerId;
@@ -120,7 +120,6 @@ fn look(
     screen: &mut Screen,
     actions: &mut Vec<UiAction>,
 ) {
-    let t = theme::tokens(ui.ctx());
     let allowed = !model.view.chat.pointing_off.contains(&peer.peer);
     let viewing = &mut model.viewing;
     let key = FrameKey::Screen(peer.peer.clone());
@@ -153,32 +152,40 @@ fn look(
         (false, true) => drop(response.on_hover_cursor(CursorIcon::Grab)),
         (false, false) => {}
     }
-    // Whose it is, and how it comes.
+    // The floating buttons of a full screen are at the bottom.
+    let lift = if model.full_screen && !model.viewing.apart { size::BAR } else { 0.0 };
+    let corner = part.rect.with_max_y(part.rect.bottom() - lift);
+    let tools = tools(ui, corner, peer, allowed, &mut model.viewing);
+    caption(ui, corner.with_max_x(tools.left() - space::S), peer);
+}
+
+/// Whose it is, and how it comes, in the lower left corner.
+fn caption(ui: &Ui, place: Rect, peer: &PeerView) {
+    let t = theme::tokens(ui.ctx());
     let picture = peer.screen.as_ref().map(format_picture).unwrap_or_default();
     let words = format!("{} \u{b7} {picture}", Word::TheirScreen.with(name_of(peer)));
-    let room = (part.rect.width() - 2.0 * space::M).max(80.0);
+    let room = (place.width() - 2.0 * space::M).max(40.0);
     let line = text::line(ui.painter(), &words, theme::font(size::SMALL), t.on_overlay, room - 20.0);
     let pill = Rect::from_min_size(
-        pos2(part.rect.left() + space::S, part.rect.bottom() - space::S - 24.0),
+        pos2(place.left() + space::S, place.bottom() - space::S - 29.0),
         vec2(line.size().x + 20.0, 24.0),
     );
     ui.painter().rect_filled(pill, 12.0, t.overlay);
     text::place(ui.painter(), line, pill.center(), Align2::CENTER_CENTER);
     text::label(ui, pill, "how it comes", &words);
-    buttons(ui, part.rect, viewing);
-    pen_button(ui, part.rect, peer, allowed, viewing);
 }
 
-/// How close, and where.
-fn buttons(ui: &Ui, place: Rect, viewing: &mut Viewing) {
+/// How close, where, and the pen, in the lower right corner; gives what that covers.
+fn tools(ui: &Ui, place: Rect, peer: &PeerView, allowed: bool, viewing: &mut Viewing) -> Rect {
     let t = theme::tokens(ui.ctx());
     let choices = [(Scale::Fit, Word::Fit), (Scale::Fill, Word::Fill), (Scale::Actual, Word::Actual)];
-    let each = vec2(46.0, 28.0);
-    let row = vec2(each.x * choices.len() as f32 + 44.0, 34.0);
-    let row = Rect::from_min_size(pos2(place.right() - row.x - space::S, place.top() + space::S), row);
+    let (pen, each) = (40.0, vec2(46.0, 28.0));
+    let row = vec2(pen + each.x * choices.len() as f32 + 44.0, 34.0);
+    let row = Rect::from_min_size(place.max - row - Vec2::splat(space::S), row);
     ui.painter().rect_filled(row, 17.0, t.overlay);
+    pen_button(ui, pos2(row.left() + 20.0, row.center().y), peer, allowed, viewing);
     for (index, (scale, word)) in choices.into_iter().enumerate() {
-        let rect = Rect::from_min_size(row.min + vec2(5.0 + index as f32 * each.x, 3.0), each);
+        let rect = Rect::from_min_size(row.min + vec2(pen + index as f32 * each.x, 3.0), each);
         let response = ui.interact(rect, Id::unique(word.text()).with("scale"), Sense::click());
         let on = viewing.zoom.scale == scale;
         response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, on, word.text()));
@@ -199,22 +206,22 @@ fn buttons(ui: &Ui, place: Rect, viewing: &mut Viewing) {
     if apart.show_at(ui, "own window", pos2(row.right() - 20.0, row.center().y)).clicked() {
         viewing.apart = !viewing.apart;
     }
+    row
 }
 
-/// Takes the pen into the hand, left of [`buttons`], or says that it must not be used.
-fn pen_button(ui: &Ui, place: Rect, peer: &PeerView, allowed: bool, viewing: &mut Viewing) {
-    let at = pos2(place.right() - 3.0 * 46.0 - 44.0 - 2.0 * space::S - 17.0, place.top() + space::S + 17.0);
+/// Takes the pen into the hand, or says that it must not be used.
+fn pen_button(ui: &Ui, at: Pos2, peer: &PeerView, allowed: bool, viewing: &mut Viewing) {
     let off = Word::PointingIsOff.with(name_of(peer));
     let (name, tip) = match allowed {
         true => (Word::DrawOnScreen.text(), Word::DrawHint.text()),
         false => (off.as_str(), off.as_str()),
     };
     let (icon, kind) = match (allowed, viewing.pen) {
-        (true, true) => (Icon::SCRIBBLE, Kind::Primary),
-        (true, false) => (Icon::SCRIBBLE, Kind::Overlay),
+        (true, true) => (Icon::PENCIL, Kind::Primary),
+        (true, false) => (Icon::PENCIL, Kind::Overlay),
         (false, _) => (Icon::PENCIL_SLASH, Kind::Overlay),
     };
-    let button = IconButton::new(icon, name).tip(tip).kind(kind).small();
+    let button = IconButton::new(icon, name).tip(tip).kind(kind).size(30.0, 30.0);
     if button.show_at(ui, "pen", at).clicked() && allowed {
         viewing.pen = !viewing.pen;
     }
