@@ -23,7 +23,15 @@ pub async fn resolve(host: &Host, port: u16) -> Result<Vec<SocketAddr>, String> 
         Host::V6(ip) => return Ok(vec![SocketAddr::new(IpAddr::V6(*ip), port)]),
         Host::Name(name) => name,
     };
-    let found = match timeout(RESOLVE, tokio::net::lookup_host((name.as_str(), port))).await {
+    answered(tokio::net::lookup_host((name.as_str(), port)), RESOLVE).await
+}
+
+/// What the name service says, if it says something.
+async fn answered<Found: Iterator<Item = SocketAddr>>(
+    lookup: impl Future<Output = io::Result<Found>>,
+    within: Duration,
+) -> Result<Vec<SocketAddr>, String> {
+    let found = match timeout(within, lookup).await {
         Ok(Ok(found)) => in_turns(found.collect()),
         Ok(Err(error)) => return Err(in_words(&error)),
         Err(_) => return Err("the name service does not answer".to_owned()),
@@ -75,6 +83,17 @@ mod tests {
     fn a_name_with_ten_addresses_is_tried_at_six() {
         let ten = (1..=10).map(|n| SocketAddr::from(([192, 0, 2, n], 1))).collect();
         assert_eq!(in_turns(ten).len(), 6);
+    }
+
+    #[tokio::test]
+    async fn a_name_service_that_hangs_or_knows_no_address_is_told() {
+        let hangs = std::future::pending::<io::Result<std::vec::IntoIter<SocketAddr>>>();
+        assert_eq!(
+            answered(hangs, Duration::from_millis(10)).await,
+            Err("the name service does not answer".to_owned())
+        );
+        let nothing = std::future::ready(Ok(Vec::new().into_iter()));
+        assert_eq!(answered(nothing, RESOLVE).await, Err("the name has no address".to_owned()));
     }
 
     #[tokio::test]

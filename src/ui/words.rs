@@ -292,6 +292,7 @@ words! {
     StageFirstPicture = "First picture",
     Since = "since {}",
     GatheringState = "Gathering",
+    RelayNotNeeded = "not needed",
     SignalingState = "Signaling",
     ServerState = "Server",
     StateNone = "not connected",

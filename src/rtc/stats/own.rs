@@ -113,6 +113,8 @@ dictionary! {
         /// Where it told us to go instead (RFC 8489 section 10).
         alternate_server: String,
         failure: ServerFailure,
+        /// It works, and its relay was let go: another transport that costs less has one.
+        not_needed: bool,
     }
 }
 

@@ -253,5 +253,6 @@ fn ice_server(clock: Clock, index: usize, server: &Server) -> IceServer {
         last_response_timestamp: at(server.last_response),
         alternate_server: text(server.alternate),
         failure: server.failure.clone(),
+        not_needed: server.spare.then_some(true),
     }
 }

@@ -59,6 +59,13 @@ impl Accounts {
         }
     }
 
+    /// The relay of a server is let go.
+    pub fn on_spare(&mut self, server: usize) {
+        if let Some(server) = self.servers.get_mut(server) {
+            server.spare = server.relayed.is_none();
+        }
+    }
+
     /// A datagram passes a socket, to or from anybody but a server.
     pub fn on_datagram(
         &mut self,

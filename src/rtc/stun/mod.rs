@@ -66,6 +66,13 @@ impl SharedAccounts {
         accounts.on_failure(server, failure);
     }
 
+    /// A server works, and its relay is not needed.
+    pub fn on_spare(&self, url: &str, transport: ServerTransport) {
+        let mut accounts = self.lock();
+        let server = accounts.server(url, transport);
+        accounts.on_spare(server);
+    }
+
     /// How they stand.
     pub fn read(&self) -> Accounts {
         self.lock().clone()

@@ -55,6 +55,8 @@ pub struct Server {
     pub last_response: Option<Instant>,
     /// Why it cannot be used.
     pub failure: Option<ServerFailure>,
+    /// Its relay was let go because a cheaper transport has one.
+    pub spare: bool,
     /// What it told each socket about its address (UDP only).
     pub answers: Vec<Mapped>,
     first_request: Option<Instant>,
@@ -96,6 +98,7 @@ impl Server {
             last_request: None,
             last_response: None,
             failure: None,
+            spare: false,
             answers: Vec::new(),
             first_request: None,
             unanswered: VecDeque::new(),
@@ -200,6 +203,7 @@ impl Server {
             Method::Allocate | Method::Refresh => {
                 if let Some(relayed) = message.relayed() {
                     self.relayed = Some(relayed);
+                    self.spare = false;
                     if self.relays.len() < MOST || self.relays.contains_key(&request.local) {
                         self.relays.insert(request.local, relayed);
                     }

@@ -30,6 +30,10 @@ enum Says {
     Emptiness,
     /// 300 with an address.
     Elsewhere(SocketAddr),
+    /// 300 with its own address.
+    Here,
+    /// 401, each time from another realm.
+    OtherRealm,
 }
 
 /// A STUN message of the type, with attributes; padded.
@@ -72,6 +76,12 @@ fn answer(says: Says, request: &[u8]) -> Option<Vec<u8>> {
         }
         Says::Emptiness if !signed => Some(with(401)),
         Says::Emptiness => Some(message(0x0103, request.id, &[])),
+        Says::OtherRealm => {
+            let realm = (0x0014, if signed { &b"there"[..] } else { b"here" }.to_vec());
+            let nonce = (0x0015, b"nonce".to_vec());
+            Some(message(ALLOCATE_ERROR, request.id, &[error(401), realm, nonce]))
+        }
+        Says::Here => None,
         Says::Elsewhere(address) => {
             let SocketAddr::V4(v4) = address else { panic!("IPv4") };
             let value = [&[0, 1][..], &v4.port().to_be_bytes(), &v4.ip().octets()].concat();
@@ -83,6 +93,7 @@ fn answer(says: Says, request: &[u8]) -> Option<Vec<u8>> {
 async fn udp_server(says: Says) -> String {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = socket.local_addr().unwrap();
+    let says = if let Says::Here = says { Says::Elsewhere(address) } else { says };
     tokio::spawn(async move {
         let mut buffer = [0; 2048];
         while let Ok((len, from)) = socket.recv_from(&mut buffer).await {
@@ -132,6 +143,8 @@ async fn each_bad_server_is_told_once_with_its_url_while_the_call_goes_over_the_
         (udp_server(Says::Errors(420, 420)).await, "error 420, because"),
         (udp_server(Says::Emptiness).await, "makes no sense"),
         (udp_server(Says::Elsewhere(nowhere)).await, "does not answer"),
+        (udp_server(Says::Here).await, "only sends us on to another server (300)"),
+        (udp_server(Says::OtherRealm).await, "user name and password (401)"),
         (tcp(tcp_server(b"").await), "takes the connection, but it does not answer"),
         (tcp(tcp_server(b"SSH-2.0-x\r\n").await), "no TURN message"),
         (tcp(refused), "nothing answers there"),

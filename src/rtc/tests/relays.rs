@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use super::*;
 use crate::dial::{Dialer, Stream, Trust};
 use crate::proxy::Proxies;
+use crate::rtc::stats::ServerTransport;
 use crate::rtc::turn_stream::framing::{Deframer, framed};
 
 /// What a stream to a relay leads through.
@@ -183,6 +184,18 @@ async fn of_all_ways_to_a_relay_the_cheapest_that_works_is_used() {
         let list = vec![with_url(&server, &[tls.clone(), tcp.clone(), first])];
         let mut call = meet(list, &dialer, expected).await;
         call.gathered().await;
+        call.a.mesh.request_stats(clock::now());
+        call.until("statistics", |call| call.a.stats.is_some()).await;
+        let report = call.a.stats.as_ref().expect("just seen");
+        for server in report.ice_servers() {
+            let used = server.transport.name() == expected;
+            let spare = server.transport > ServerTransport::Udp && !used;
+            assert_eq!(
+                (server.relayed_address.is_some(), server.not_needed),
+                (used, spare.then_some(true)),
+                "{server:?}"
+            );
+        }
         call.close().await;
     }
 }

@@ -105,6 +105,8 @@ pub enum Standing {
     Asking(Option<ServerFailure>),
     /// It answered as it should.
     Works,
+    /// It would, but a cheaper way to a relay works already.
+    Spare,
     /// It did not; the text is the clause "it …".
     Failed(ServerFailure),
 }
@@ -170,7 +172,7 @@ impl Trial {
         let mut silent = false;
         for (local, standing) in &self.standings {
             match standing {
-                Standing::Works => return Some(Standing::Works),
+                Standing::Works | Standing::Spare => return Some(Standing::Works),
                 Standing::Asking(_) if !overdue => return None,
                 Standing::Asking(None) => silent |= !local.ip().is_loopback(),
                 // One's own addresses lead to nobody else; what happened there tells least.
@@ -363,11 +365,15 @@ impl Servers {
     /// Notes how a server does from the socket at `local`; tells a problem once no socket has
     /// anything to hope for.
     pub fn note(self: &Arc<Self>, server: &Arc<Server>, local: SocketAddr, standing: Standing) {
-        if let Standing::Failed(failure) = &standing {
-            self.accounts.on_failure(&server.url, server.place.transport, failure.clone());
+        match &standing {
+            Standing::Failed(failure) => {
+                self.accounts.on_failure(&server.url, server.place.transport, failure.clone());
+            }
+            Standing::Spare => self.accounts.on_spare(&server.url, server.place.transport),
+            Standing::Asking(_) | Standing::Works => {}
         }
         let mut trial = server.trial();
-        if standing == Standing::Works {
+        if matches!(standing, Standing::Works | Standing::Spare) {
             trial.settled = true;
         }
         if standing == Standing::Asking(None) && !trial.judging {

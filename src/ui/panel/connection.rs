@@ -80,7 +80,7 @@ pub struct ServerRow {
     pub round_trip: f64,
     /// Where the server sees us.
     pub mapped: String,
-    /// Our address at the relay.
+    /// Our address at the relay, or that none is needed there.
     pub relayed: String,
     /// What went wrong, in words.
     pub trouble: String,
@@ -260,7 +260,11 @@ fn server_row(server: &IceServer) -> ServerRow {
         errors: server.errors.iter().map(|error| error.count.saturating_sub(error.expected)).sum(),
         round_trip: server.round_trip_time.map_or(f64::NAN, |seconds| seconds * 1e3),
         mapped: server.mapped_address.clone().unwrap_or_default(),
-        relayed: server.relayed_address.clone().unwrap_or_default(),
+        relayed: match (&server.relayed_address, server.not_needed) {
+            (Some(address), _) => address.clone(),
+            (None, Some(true)) => Word::RelayNotNeeded.text().to_owned(),
+            (None, _) => String::new(),
+        },
         trouble,
     }
 }

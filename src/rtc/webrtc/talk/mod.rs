@@ -283,7 +283,7 @@ impl Talk {
             return self.fail(question, "it is a relay without a password, which is not supported");
         }
         if spare {
-            return self.end(question, Standing::Works);
+            return self.end(question, Standing::Spare);
         }
         self.relayed = message.relayed();
         (Heard::Pass, Some(Standing::Works))
@@ -297,7 +297,7 @@ impl Talk {
         spare: bool,
     ) -> (Heard, Option<Standing>) {
         match (message.error().0, question.signed) {
-            (401, false) if spare => self.end(question, Standing::Works),
+            (401, false) if spare => self.end(question, Standing::Spare),
             (401, false) if message.is_challenge() => (Heard::Pass, None),
             (401, false) => {
                 self.fail(question, "it asks for a password without saying how (401 without realm or nonce)")

@@ -129,10 +129,10 @@ fn an_allocation_that_is_never_answered_ends_with_the_last_time_it_is_sent() {
 }
 
 #[test]
-fn a_relay_that_is_not_needed_is_told_so_and_works() {
+fn a_relay_that_is_not_needed_is_let_go_and_is_no_failure() {
     let mut talk = Talk::new(credentials());
     talk.leave(&wire(ALLOCATE, [1; 12], &[]));
-    let (Heard::Refuse(first), Some(Standing::Works)) = talk.hear(
+    let (Heard::Refuse(first), Some(Standing::Spare)) = talk.hear(
         &wire(ALLOCATE | ERROR, [1; 12], &[(0x0009, &[0, 0, 4, 1]), (0x0014, b"here"), (0x0015, b"n")]),
         true,
     ) else {
