@@ -78,6 +78,7 @@ words! {
     SmoothMotionHint = "For films and games: up to 60 pictures a second, less sharp where the network is slow.",
     Monitors = "Screens",
     Windows = "Windows",
+    OwnWindowsSeen = "What lies on a screen is seen with it, windows of Sightline too. A window is shared alone, even while it is covered.",
     ShareItem = "Share {}",
     ShareArea = "An area of {}\u{2026}",
     DragArea = "Drag over the part that others are to see.",

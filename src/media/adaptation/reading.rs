@@ -21,6 +21,9 @@ use crate::units::Bitrate;
 
 /// A page after a rest may take the line for so long: with capturing and encoding it is there within a second.
 const PAGE: Duration = Duration::from_millis(800);
+/// The very first picture may take so long: who waits for it has nothing to look at yet. With capturing,
+/// agreeing and encoding it is there 300 ms after the click, legible; what it lacks follows.
+const FIRST: Duration = Duration::from_millis(300);
 /// While the picture goes on changing (scrolling, a film), each may take so long: five a second.
 const CHANGING: Duration = Duration::from_millis(200);
 /// A pass that only makes what is there finer may take so long, since a new page would have to wait for it.
@@ -131,7 +134,7 @@ impl Reading {
         bitrate: Bitrate,
         now: Instant,
     ) -> Plan {
-        let rest = self.turned.map_or(PAGE, |turned| now.saturating_duration_since(turned));
+        let rest = self.turned.map_or(FIRST, |turned| now.saturating_duration_since(turned));
         let taken = self.free.map_or(Duration::ZERO, |free| free.saturating_duration_since(now));
         let time = rest.min(PAGE).saturating_sub(taken).max(CHANGING);
         let room = bytes(bitrate, time);
@@ -240,6 +243,10 @@ mod tests {
         Bitrate::from_bps((rate * 1e6) as u64)
     }
 
+    fn bytes_in(time: Duration) -> f64 {
+        super::bytes(mbps(1.0), time)
+    }
+
     /// Encodes whatever is due until nothing is; each picture takes what the model says, `off` times. Says
     /// when each left, how fine and how large.
     fn run(
@@ -271,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_crosses_a_slow_line_within_a_second_and_then_becomes_as_fine_as_it_gets() {
+    fn the_first_page_is_legible_as_soon_as_can_be_and_then_becomes_as_fine_as_it_gets() {
         let start = crate::clock::now();
         for off in [0.5, 1.0, 2.0] {
             let mut reading = Reading::default();
@@ -280,10 +287,27 @@ mod tests {
             let turns = run(&mut reading, start, mbps(1.0), PAGE_OF_TEXT, off);
             let (at, _, bytes) = turns[0];
             assert_eq!(at, Duration::ZERO);
-            assert!(bytes * 8.0 / 1e6 < 1.4 * PAGE.as_secs_f64(), "{off}: {turns:?}");
+            let coarsest = PAGE_OF_TEXT as f64 * PER_EDGE * off * share(QUANTIZERS.coarsest);
+            let most = (1.4 * bytes_in(FIRST)).max(coarsest + 1.0);
+            assert!(bytes <= most, "{off}: {bytes} of {most}: {turns:?}");
+            assert!(turns[1].0 < Duration::from_millis(1_300), "{turns:?}");
             assert_eq!(turns.last().unwrap().1, QUANTIZERS.finest, "{turns:?}");
             assert!(reading.is_at_rest());
         }
+    }
+
+    #[test]
+    fn a_page_after_a_rest_is_as_fine_as_crosses_the_line_within_a_second() {
+        let start = crate::clock::now();
+        let mut reading = Reading::default();
+        reading.on_picture();
+        run(&mut reading, start, mbps(1.0), PAGE_OF_TEXT, 1.0);
+        let later = start + Duration::from_secs(20);
+        reading.on_picture();
+        let (at, quantizer, bytes) = run(&mut reading, later, mbps(1.0), PAGE_OF_TEXT, 1.0)[0];
+        assert_eq!(at, Duration::ZERO);
+        assert!(bytes <= 1.01 * bytes_in(PAGE) && bytes > 0.9 * bytes_in(PAGE), "{bytes}");
+        assert!(quantizer < QUANTIZERS.coarsest);
     }
 
     #[test]
@@ -291,7 +315,7 @@ mod tests {
         let start = crate::clock::now();
         let mut reading = Reading::default();
         reading.on_picture();
-        assert_eq!(run(&mut reading, start, mbps(4.0), PAGE_OF_TEXT, 1.0).len(), 1);
+        assert_eq!(run(&mut reading, start, mbps(6.0), PAGE_OF_TEXT, 1.0).len(), 1);
     }
 
     #[test]

@@ -30,6 +30,7 @@ use ::rtc::shared::error::Error;
 use ::rtc::shared::marshal::MarshalSize;
 
 use super::codecs;
+use super::resting::Resting;
 use crate::media::encoded::{Codec, TrackKind};
 use crate::media::{RemotePacket, SenderReport};
 use crate::rtc::engine::{
@@ -130,13 +131,18 @@ pub fn registry(parts: Parts) -> Registry {
         .with(Slot::NackResponder, NackResponderBuilder::new().build())
         .with(
             Slot::NackGenerator,
-            NackGeneratorBuilder::new()
-                .with_size(NACK_WINDOW)
-                .with_interval(NACK_INTERVAL)
-                .with_max_nacks_per_packet(MAX_NACKS)
-                .build(),
+            Resting::new(
+                NackGeneratorBuilder::new()
+                    .with_size(NACK_WINDOW)
+                    .with_interval(NACK_INTERVAL)
+                    .with_max_nacks_per_packet(MAX_NACKS)
+                    .build(),
+            ),
         )
-        .with(Slot::TwccReceiver, TwccReceiverBuilder::new().with_interval(FEEDBACK_INTERVAL).build())
+        .with(
+            Slot::TwccReceiver,
+            Resting::new(TwccReceiverBuilder::new().with_interval(FEEDBACK_INTERVAL).build()),
+        )
         .with(Slot::ReceiverReport, ReceiverReportBuilder::new().build())
         .with(Slot::from(DELIVERY), delivery)
 }

@@ -8,6 +8,7 @@ mod chain;
 mod codecs;
 mod credentials;
 mod handler;
+mod resting;
 mod routes;
 mod runtime;
 mod servers;

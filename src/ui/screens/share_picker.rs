@@ -130,6 +130,9 @@ fn list(
             ui.add_space(space::S);
         }
         if head == Word::Monitors {
+            let soft = theme::tokens(ui.ctx()).soft;
+            ui.label(RichText::new(Word::OwnWindowsSeen.text()).size(size::SMALL).color(soft));
+            ui.add_space(space::S);
             for (index, item) in
                 items.iter().enumerate().take(monitors).filter(|(_, item)| item.place.is_some())
             {
