@@ -206,6 +206,7 @@ impl Talk {
                 let text = format!(
                     "{name} points more often than any hand can; most of it is not looked at ({dropped} so far)."
                 );
+                self.chat.note(text.clone(), now);
                 return Some(What::Error { text });
             }
         }

@@ -1,11 +1,11 @@
-//! The keys: M, V, S, F, C, D, Esc, Ctrl+I and Ctrl+W. None while a text is being typed, except the last three.
+//! The keys: M, V, S, F, C, D, H, Esc, Ctrl+I and Ctrl+W. None while a text is being typed, except the last three.
 
 use eframe::egui::{Context, Key, Modifiers};
 
 use super::action::UiAction;
 use super::model::UiModel;
-use super::screens::share_view;
 use super::screens::start::{camera_button, microphone_button};
+use super::screens::{gestures, share_view};
 use crate::engine::command::Command;
 use crate::engine::view::CallPhase;
 
@@ -46,6 +46,9 @@ pub fn actions(ctx: &Context, model: &UiModel) -> Vec<UiAction> {
     }
     if in_call && pressed(Modifiers::NONE, Key::C) {
         actions.push(UiAction::ToggleChat);
+    }
+    if in_call && pressed(Modifiers::NONE, Key::H) {
+        actions.push(UiAction::Command(gestures::raise(model)));
     }
     if share_view::sharer(model).is_some() && pressed(Modifiers::NONE, Key::D) {
         actions.push(UiAction::TogglePen);

@@ -20,7 +20,7 @@ mod x11;
 use std::io;
 use std::sync::Arc;
 
-pub use veil::Veil;
+pub use veil::{Tile, Veil};
 
 use crate::media::latest::Latest;
 use crate::media::source::screen::ScreenTarget;

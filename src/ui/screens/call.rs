@@ -3,7 +3,7 @@
 use eframe::egui::{Align2, CursorIcon, Id, Rect, Role, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 use super::start::{camera_button, microphone_button, tip};
-use super::{Screen, chat_pane, header, share_banner, share_view, stage, visitor, waiting};
+use super::{Screen, chat_pane, gestures, header, share_banner, share_view, stage, visitor, waiting};
 use crate::diagnosis::Severity;
 use crate::engine::command::Command;
 use crate::engine::view::CallPhase;
@@ -60,7 +60,7 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen, actions: &mut
     }
     if let Some(stage) = stage {
         verdict(ui, visitor::below(share_banner::below(stage, model), model), model, actions);
-        chat_pane::over_pictures(ui, stage, model);
+        gestures::over_pictures(ui, share_banner::below(stage, model), model);
     }
     if let Some(pane) = chat {
         chat_pane::show(ui, pane, model, actions);
@@ -95,7 +95,7 @@ fn bar(ui: &mut Ui, area: Rect, model: &UiModel, actions: &mut Vec<UiAction>) {
     ui.scope_builder(UiBuilder::new().scope_id(Id::unique("bar")).max_rect(row), |ui| {
         // Whoever opened the room gives its link away, and may lock it.
         let is_owner = model.view.invite.is_some();
-        let round = if is_owner { 7.0 } else { 6.0 };
+        let round = if is_owner { 8.0 } else { 7.0 };
         let total = round * (size::ROUND + space::S) + LEAVE + 2.0 * space::S;
         let t = theme::tokens(ui.ctx());
         if model.full_screen {
@@ -127,6 +127,7 @@ fn bar(ui: &mut Ui, area: Rect, model: &UiModel, actions: &mut Vec<UiAction>) {
         if share.tip(&tip(name, "S")).show_at(ui, "share", next(size::ROUND)).clicked() {
             actions.push(UiAction::ToggleShare);
         }
+        gestures::hand(ui, next(size::ROUND), model, actions);
         let (icon, name) = match model.full_screen {
             true => (Icon::CORNERS_IN, Word::LeaveFullScreen),
             false => (Icon::CORNERS_OUT, Word::FullScreen),

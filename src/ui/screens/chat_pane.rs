@@ -2,21 +2,20 @@
 //!
 //! In a narrow window it covers the pictures.
 
-use std::time::Duration;
-
 use eframe::egui::{
-    Align, Align2, Color32, CornerRadius, Frame, Id, Key, Label, Layout, Margin, Modifiers, Rect, RichText,
+    Align, Align2, CornerRadius, Frame, Id, Key, Label, Layout, Margin, Modifiers, Rect, RichText,
     ScrollArea, Sense, Stroke, TextEdit, Ui, UiBuilder, pos2, vec2,
 };
 
+use super::gestures;
 use crate::chat::links::{Piece, pieces};
-use crate::chat::{Author, Entry, LONGEST_TEXT, Reaction};
-use crate::engine::command::{ChatCommand, Command, FileCommand, Switch};
-use crate::engine::view::{CallPhase, PeerView};
+use crate::chat::{Author, Entry, LONGEST_TEXT};
+use crate::engine::command::{ChatCommand, Command, FileCommand};
+use crate::engine::view::CallPhase;
 use crate::files::{FileState, FileView, Way};
 use crate::ui::action::UiAction;
 use crate::ui::format;
-use crate::ui::icons::{self, Icon, Weight};
+use crate::ui::icons::Icon;
 use crate::ui::model::UiModel;
 use crate::ui::theme::{self, size, space};
 use crate::ui::widgets::button::{IconButton, Kind, TextButton};
@@ -55,7 +54,7 @@ pub fn show(ui: &mut Ui, place: Rect, model: &mut UiModel, actions: &mut Vec<UiA
         ui.scope_builder(UiBuilder::new().max_rect(middle), |ui| history(ui, model, actions));
         let below = Rect::from_min_max(pos2(inner.left(), middle.bottom() + space::S), inner.max);
         ui.scope_builder(UiBuilder::new().max_rect(below), |ui| {
-            reactions(ui, model, actions);
+            gestures::faces(ui, actions);
             field(ui, model, actions);
         });
     });
@@ -260,46 +259,6 @@ fn words_of(shown: &FileView) -> String {
     }
 }
 
-/// A hand and the faces.
-fn reactions(ui: &mut Ui, model: &UiModel, actions: &mut Vec<UiAction>) {
-    ui.horizontal(|ui| {
-        ui.spacing_mut().item_spacing.x = 4.0;
-        let up = model.view.chat.my_hand;
-        let (word, kind) = if up { (Word::LowerHand, Kind::Primary) } else { (Word::RaiseHand, Kind::Quiet) };
-        if IconButton::new(Icon::HAND_PALM, word.text()).kind(kind).small().show(ui).clicked() {
-            actions.push(chat(ChatCommand::Raise(if up { Switch::Off } else { Switch::On })));
-        }
-        for reaction in Reaction::ALL {
-            let name = name_of(reaction).text();
-            if IconButton::new(icon_of(reaction), name).kind(Kind::Quiet).small().show(ui).clicked() {
-                actions.push(chat(ChatCommand::React(reaction)));
-            }
-        }
-    });
-}
-
-const fn icon_of(reaction: Reaction) -> Icon {
-    match reaction {
-        Reaction::ThumbsUp => Icon::THUMBS_UP,
-        Reaction::Heart => Icon::HEART,
-        Reaction::Laugh => Icon::SMILEY,
-        Reaction::Wow => Icon::SPARKLE,
-        Reaction::Party => Icon::CONFETTI,
-        Reaction::Clap => Icon::HANDS_CLAPPING,
-    }
-}
-
-const fn name_of(reaction: Reaction) -> Word {
-    match reaction {
-        Reaction::ThumbsUp => Word::ReactThumbsUp,
-        Reaction::Heart => Word::ReactHeart,
-        Reaction::Laugh => Word::ReactLaugh,
-        Reaction::Wow => Word::ReactWow,
-        Reaction::Party => Word::ReactParty,
-        Reaction::Clap => Word::ReactClap,
-    }
-}
-
 /// Where a text is written: Enter sends it, Shift+Enter begins a line.
 fn field(ui: &mut Ui, model: &mut UiModel, actions: &mut Vec<UiAction>) {
     let t = theme::tokens(ui.ctx());
@@ -385,62 +344,6 @@ pub fn ask_link(ui: &Ui, model: &UiModel, actions: &mut Vec<UiAction>) {
     if modal.should_close() {
         actions.push(UiAction::ForgetLink);
     }
-}
-
-/// What people show, over the pictures in `stage`: faces that rise and fade, and raised hands.
-pub fn over_pictures(ui: &Ui, stage: Rect, model: &mut UiModel) {
-    let t = theme::tokens(ui.ctx());
-    let now = ui.input(|input| input.time);
-    let view = std::sync::Arc::clone(&model.view);
-    model.seen_reactions.retain(|(id, _)| view.chat.reactions.iter().any(|shown| shown.id == *id));
-    for (n, shown) in view.chat.reactions.iter().enumerate() {
-        let since = match model.seen_reactions.iter().find(|(id, _)| *id == shown.id) {
-            Some((_, at)) => (now - at) as f32,
-            None => {
-                model.seen_reactions.push((shown.id, now));
-                0.0
-            }
-        };
-        let gone = (since / 5.0).clamp(0.0, 1.0);
-        let color = |base: Color32| base.gamma_multiply(1.0 - gone * gone);
-        let x = stage.left() + 48.0 + (n % 6) as f32 * 56.0;
-        let at = pos2(x.min(stage.right() - 40.0), stage.bottom() - 56.0 - gone * stage.height() * 0.35);
-        let back = Rect::from_center_size(at, vec2(46.0, 46.0));
-        ui.painter().rect_filled(back, CornerRadius::same(23), color(t.overlay));
-        let font = icons::font(Weight::Fill, 26.0);
-        let symbol = icon_of(shown.reaction).char();
-        ui.painter().text(at, Align2::CENTER_CENTER, symbol, font, color(t.warn_on_overlay));
-        let name = if shown.peer.is_none() { Word::You.text() } else { shown.name.as_str() };
-        let below = text::line(ui.painter(), name, theme::font(size::SMALL), color(t.on_overlay), 80.0);
-        text::place(ui.painter(), below, at + vec2(0.0, 34.0), Align2::CENTER_CENTER);
-        let words = format!("{name}: {}", name_of(shown.reaction).text());
-        text::status(ui, back, &format!("reaction {}", shown.id), &words);
-        ui.ctx().request_repaint_after(Duration::from_millis(50));
-    }
-    hands(ui, stage, &view.peers, model);
-}
-
-fn hands(ui: &Ui, stage: Rect, people: &[PeerView], model: &UiModel) {
-    let up = people.iter().filter(|person| model.view.chat.hands.contains(&person.peer));
-    let mut names: Vec<&str> = up.map(super::header::name_of).collect();
-    if model.view.chat.my_hand {
-        names.push(Word::You.text());
-    }
-    if names.is_empty() {
-        return;
-    }
-    let t = theme::tokens(ui.ctx());
-    let names = names.join(", ");
-    let galley =
-        text::line(ui.painter(), &names, theme::strong(size::SMALL), t.on_overlay, stage.width() * 0.5);
-    let left = stage.left_top() + vec2(space::M, space::M);
-    let pill = Rect::from_min_size(left, vec2(galley.size().x + 46.0, 30.0));
-    ui.painter().rect_filled(pill, CornerRadius::same(15), t.overlay);
-    let at = pill.left_center() + vec2(18.0, 0.0);
-    let font = icons::font(Weight::Fill, 18.0);
-    ui.painter().text(at, Align2::CENTER_CENTER, Icon::HAND_PALM.char(), font, t.warn_on_overlay);
-    text::place(ui.painter(), galley, pill.left_center() + vec2(32.0, 0.0), Align2::LEFT_CENTER);
-    text::status(ui, pill, "hands", &Word::HandsUp.with(&names));
 }
 
 /// The button that opens the pane, with how much waits there.

@@ -5,6 +5,7 @@ pub mod call;
 pub mod chat_pane;
 pub mod checkup;
 pub mod ended;
+pub mod gestures;
 pub mod header;
 pub mod settings;
 pub mod share_banner;

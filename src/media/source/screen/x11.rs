@@ -13,6 +13,7 @@ mod grabber;
 mod list;
 mod subject;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use x11rb::connection::Connection;
@@ -26,7 +27,7 @@ use super::rect::{Changes, Rect};
 use super::{ScreenEvent, ScreenEvents, ScreenTarget, ShareMode};
 use crate::clock;
 use crate::media::frame::VideoFrame;
-use crate::media::overlay::Veil;
+use crate::media::overlay::{Tile, Veil};
 use crate::media::{DeviceError, VideoSource};
 use crate::units::Resolution;
 use desktop::{Desktop, XError};
@@ -58,7 +59,7 @@ pub struct X11Screen {
     /// Where marks are drawn, which are no part of the picture.
     veil: Veil,
     /// What changed under them, and is looked at when they are gone.
-    withheld: Vec<Rect>,
+    withheld: BTreeSet<Tile>,
     cursor: Cursor,
     /// Looks in a row that the server refused.
     refusals: u32,
@@ -112,7 +113,7 @@ impl X11Screen {
             damaged: false,
             changes: Changes::default(),
             veil,
-            withheld: Vec::new(),
+            withheld: BTreeSet::new(),
             cursor: Cursor { stale: true, ..Cursor::default() },
             refusals: 0,
             next_look: now,
@@ -150,13 +151,19 @@ impl X11Screen {
         Ok(frame)
     }
 
-    /// Where marks are drawn, in coordinates of the picture.
-    fn veiled(&self) -> Vec<Rect> {
-        // A window is read from a pixmap of its own, where there are none.
-        let Subject::Place { area, .. } = &self.subject else { return Vec::new() };
-        let bounds = self.canvas.resolution();
-        let here = |rect: Rect| rect.moved(-area.x, -area.y).even(bounds);
-        self.veil.covered(clock::now()).into_iter().filter_map(here).collect()
+    /// Where marks are drawn on what is captured.
+    fn veiled(&self) -> BTreeSet<Tile> {
+        match &self.subject {
+            Subject::Place { .. } => self.veil.covered(clock::now()),
+            // It is read from a pixmap of its own, where there are none.
+            Subject::Window(_) => BTreeSet::new(),
+        }
+    }
+
+    /// What lies there in the picture.
+    fn in_picture(&self, tile: Tile) -> Option<Rect> {
+        let (x, y) = self.subject.watched_origin();
+        tile.rect().moved(-x, -y).even(self.canvas.resolution())
     }
 
     /// What was under a mark that is gone has changed, as far as we know.
@@ -165,11 +172,14 @@ impl X11Screen {
             return;
         }
         let veiled = self.veiled();
-        let (still, free): (Vec<Rect>, Vec<Rect>) = std::mem::take(&mut self.withheld)
-            .into_iter()
-            .partition(|rect| veiled.iter().any(|veil| veil.common(*rect).is_some()));
+        let (still, free): (BTreeSet<Tile>, BTreeSet<Tile>) =
+            std::mem::take(&mut self.withheld).into_iter().partition(|tile| veiled.contains(tile));
         self.withheld = still;
-        free.into_iter().for_each(|rect| self.changes.add(rect));
+        for tile in free {
+            if let Some(rect) = self.in_picture(tile) {
+                self.changes.add(rect);
+            }
+        }
     }
 
     fn read_events(&mut self) -> Result<(), XError> {
@@ -270,13 +280,12 @@ impl X11Screen {
             })?;
         }
         // Asked for after the pixels were read: whoever draws says so before.
-        for veil in self.veiled() {
-            if parts.iter().any(|part| part.common(veil).is_some()) && self.canvas.keep(&mut planes, veil) {
-                self.withheld.push(veil);
+        for tile in self.veiled() {
+            let Some(under) = self.in_picture(tile) else { continue };
+            if parts.iter().any(|part| part.common(under).is_some()) && self.canvas.keep(&mut planes, under) {
+                self.withheld.insert(tile);
             }
         }
-        self.withheld.sort_unstable_by_key(|rect| (rect.y, rect.x, rect.width));
-        self.withheld.dedup();
         Ok(self.canvas.finish(planes, &parts))
     }
 }
