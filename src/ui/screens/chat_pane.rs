@@ -4,7 +4,7 @@
 
 use eframe::egui::{
     Align, Align2, CornerRadius, Frame, Id, Key, Label, Layout, Margin, Modifiers, Rect, RichText,
-    ScrollArea, Sense, Stroke, TextEdit, Ui, UiBuilder, pos2, vec2,
+    ScrollArea, Sense, Stroke, TextEdit, Ui, UiBuilder, Vec2, pos2, vec2,
 };
 
 use super::gestures;
@@ -95,6 +95,8 @@ fn history(ui: &mut Ui, model: &UiModel, actions: &mut Vec<UiAction>) {
         ui,
         |ui| {
             ui.spacing_mut().item_spacing.y = space::S;
+            // Lines of text are as high as they are; only buttons need room for a finger.
+            ui.spacing_mut().interact_size.y = 0.0;
             if view.chat.entries.is_empty() && view.files.is_empty() {
                 ui.add_space(space::M);
                 ui.add(Label::new(RichText::new(Word::ChatEmpty.text()).color(t.soft)).wrap());
@@ -141,7 +143,7 @@ fn said(ui: &mut Ui, entry: &Entry, again: bool, actions: &mut Vec<UiAction>) {
     }
     let response = ui
         .horizontal_wrapped(|ui| {
-            ui.spacing_mut().item_spacing.x = 0.0;
+            ui.spacing_mut().item_spacing = Vec2::ZERO;
             for piece in pieces(&entry.text) {
                 match piece {
                     Piece::Text(words) => {
