@@ -249,6 +249,8 @@ fn crossing((ax, ay): (f32, f32), (bx, by): (f32, f32), y: f32) -> Option<f32> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::pointer::Point;
     use proptest::prelude::*;
@@ -256,8 +258,10 @@ mod tests {
 
     const SIZE: Resolution = Resolution::new(1920, 1080);
 
+    /// The same moment each time.
     fn start() -> Instant {
-        crate::clock::now() + Duration::from_secs(3_600)
+        static START: LazyLock<Instant> = LazyLock::new(|| crate::clock::now() + Duration::from_secs(3_600));
+        *START
     }
 
     fn marks(pointer: Option<(f32, f32)>, strokes: Vec<Vec<(f32, f32)>>) -> Marks {
