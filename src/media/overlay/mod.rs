@@ -12,6 +12,7 @@
     not(all(feature = "devices", target_os = "linux")),
     allow(dead_code, reason = "nothing can be drawn on a screen")
 )]
+#[cfg(all(feature = "devices", target_os = "linux"))]
 mod raster;
 mod veil;
 #[cfg(all(feature = "devices", target_os = "linux"))]
@@ -38,22 +39,22 @@ impl Overlay {
     /// Prepares to draw over `target`; `None` where that cannot be done, so that marks are seen on the
     /// application's own picture of it only. What covers the capture is told to `veil`.
     pub fn start(target: &ScreenTarget, veil: Veil) -> io::Result<Option<Self>> {
-        let newest = Arc::new(Latest::new());
-        let thread = match target {
+        match target {
             #[cfg(all(feature = "devices", target_os = "linux"))]
             ScreenTarget::Monitor(_) | ScreenTarget::Window { .. } | ScreenTarget::Region(_) => {
+                let newest = Arc::new(Latest::new());
                 let (marks, target) = (Arc::clone(&newest), target.clone());
-                Worker::spawn("overlay", move || x11::run(&target, &marks, &veil))?
+                let thread = Worker::spawn("overlay", move || x11::run(&target, &marks, &veil))?;
+                Ok(Some(Self { newest, thread }))
             }
             #[cfg(not(all(feature = "devices", target_os = "linux")))]
             ScreenTarget::Monitor(_) | ScreenTarget::Window { .. } | ScreenTarget::Region(_) => {
                 drop(veil);
-                return Ok(None);
+                Ok(None)
             }
             // A desktop with a portal lets nobody draw on it.
-            ScreenTarget::Portal | ScreenTarget::Pattern(_) => return Ok(None),
-        };
-        Ok(Some(Self { newest, thread }))
+            ScreenTarget::Portal | ScreenTarget::Pattern(_) => Ok(None),
+        }
     }
 
     /// Draws these from now on.
