@@ -93,6 +93,8 @@ pub enum PointerCommand {
 pub enum FileCommand {
     /// Offers a file to everybody.
     Send(PathBuf),
+    /// Would choose one to offer, but the desktop has no dialog for that.
+    NoDialog,
     /// Takes one that is offered.
     Accept(FileId),
     /// Does not want it.

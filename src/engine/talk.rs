@@ -290,6 +290,11 @@ impl Talk {
                 }
                 Input::Send { path, to }
             }
+            FileCommand::NoDialog => {
+                let text =
+                    "This desktop has no dialog to choose files with. Drag them onto the window instead.";
+                return Some(What::Error { text: text.to_owned() });
+            }
             FileCommand::Accept(id) => Input::Accept(id),
             FileCommand::Decline(id) => Input::Decline(id),
             FileCommand::Cancel(id) => Input::Cancel(id),

@@ -21,6 +21,7 @@ use super::wake::{FrameWaker, IN_SOFTWARE, ON_CARD, SOON};
 use super::{keys, words::Word};
 use crate::config::{Settings, Theme};
 use crate::desktop::appearance::{self, Appearance};
+use crate::desktop::choose;
 use crate::desktop::instance::Handover;
 use crate::desktop::notify::{Answer, Notifier};
 use crate::desktop::reveal;
@@ -184,8 +185,13 @@ impl Window {
         }
         let (commands, choosing) = (self.commands.clone(), Arc::clone(&self.choosing));
         let chooser = std::thread::Builder::new().name("choose files".into()).spawn(move || {
-            for path in rfd::FileDialog::new().pick_files().unwrap_or_default() {
-                commands.blocking_send(Command::File(FileCommand::Send(path))).ok();
+            let wishes = match choose::files() {
+                Ok(files) => files.into_iter().map(FileCommand::Send).collect(),
+                Err(choose::NoDialog) => vec![FileCommand::NoDialog],
+            };
+            for wish in wishes {
+                // The window may have been closed meanwhile.
+                commands.blocking_send(Command::File(wish)).ok();
             }
             choosing.store(false, Ordering::Release);
         });

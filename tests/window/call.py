@@ -1,4 +1,4 @@
-"""Windows call each other: New call, a knock, Accept, mute, leave, by accessible names only; a second
+"""Windows call each other: New call, a knock, Accept, mute, a file, leave, by accessible names only; a second
 knock is answered from the desktop's notification, and light and dark follow the desktop."""
 
 import json
@@ -75,7 +75,9 @@ class Window:
         command = [os.environ["SIGHTLINE"], *arguments, "--separate", "--name", name]
         command += ["--video", "pattern", "--audio", "tone", "--sink", "none"]
         log = open(f"{WORK}/{name}.log", "w", encoding="utf-8")
-        self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        # Without other programs: one of them might show a dialog for files where the desktop has none.
+        environment = {**os.environ, "PATH": WORK, "HOME": f"{WORK}/{name}"}
+        self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
     def move_to(self, x):
         """A window that is covered is not drawn, and then tells nothing new."""
@@ -133,6 +135,30 @@ def screenshot(name):
         subprocess.run(["import", "-window", "root", f"{folder}/{name}.png"], check=True)
 
 
+def send_a_file(desktop, sender, receiver):
+    """By the button: on a desktop without a dialog, with one that is closed, with one where a file is chosen."""
+    for window in (sender, receiver):
+        window.press("Chat")
+    sender.press("Send a file")
+    sender.see("This desktop has no dialog to choose files with")
+    screenshot("no-dialog")
+    desktop.tell("dialog")
+    sender.press("Send a file")
+    time.sleep(1)
+    with open(f"{WORK}/notes.txt", "w", encoding="utf-8") as notes:
+        notes.write("something to read\n")
+    desktop.tell(f"dialog {WORK}/notes.txt")
+    sender.press("Send a file")
+    receiver.press("Save")
+    sender.see("Grace has it")
+    with open(f"{WORK}/Grace/notes.txt", encoding="utf-8") as notes:
+        if notes.read() != "something to read\n":
+            raise SystemExit("window: another file arrived")
+    screenshot("sent")
+    for window in (sender, receiver):
+        window.press("Close the chat")
+
+
 def main():
     enable_accessibility()
     desktop = Desktop()
@@ -167,6 +193,8 @@ def main():
         grace.press("Turn camera off")
         grace.see("Turn camera on")
         screenshot("muted")
+
+        send_a_file(desktop, ada, grace)
 
         ada.press("Leave call")
         grace.see("Call ended")

@@ -1,7 +1,9 @@
-"""What a window asks of a desktop: notifications, and whether it is light or dark. It begins light.
+"""What a window asks of a desktop: notifications, whether it is light or dark, and files to send. It begins
+light, and without a dialog for files.
 
 Prints `ready`, then a JSON line for each notification: what it says, and its buttons. Orders on the standard
-input: `dark`, `accept` (presses that button of the newest notification)."""
+input: `dark`, `accept` (presses that button of the newest notification), `dialog FILE` (there is a dialog, and
+the person always chooses this file; without FILE the person closes it)."""
 
 import json
 import sys
@@ -59,11 +61,15 @@ class Portal:
         <arg type="v" direction="out"/></method>
       <signal name="SettingChanged"><arg type="s"/><arg type="s"/><arg type="v"/></signal>
     </interface></node>"""
+    DIALOG = """<node><interface name="org.freedesktop.portal.FileChooser">
+      <method name="OpenFile"><arg type="s" direction="in"/><arg type="s" direction="in"/>
+        <arg type="a{sv}" direction="in"/><arg type="o" direction="out"/></method>
+    </interface></node>"""
     PATH = "/org/freedesktop/portal/desktop"
     DARK, LIGHT = 1, 2
 
     def __init__(self, bus):
-        self.bus, self.scheme = bus, self.LIGHT
+        self.bus, self.scheme, self.dialogs, self.file = bus, self.LIGHT, None, None
         interface = Gio.DBusNodeInfo.new_for_xml(self.INTERFACE).interfaces[0]
         bus.register_object(self.PATH, interface, self.on_call, None, None)
         name = "org.freedesktop.portal.Desktop"
@@ -72,6 +78,23 @@ class Portal:
     def on_call(self, _bus, _sender, _path, _interface, _method, _arguments, invocation):
         value = GLib.Variant("v", GLib.Variant("u", self.scheme))
         invocation.return_value(GLib.Variant("(v)", (value,)))
+
+    def show_dialogs(self, file):
+        """From now on there is a dialog for files, in which this one is chosen, or none."""
+        self.file = file
+        if self.dialogs is None:
+            interface = Gio.DBusNodeInfo.new_for_xml(self.DIALOG).interfaces[0]
+            self.dialogs = self.bus.register_object(self.PATH, interface, self.on_dialog, None, None)
+
+    def on_dialog(self, _bus, sender, _path, _interface, _method, arguments, invocation):
+        token = arguments.unpack()[2]["handle_token"]
+        request = f"{self.PATH}/request/{sender[1:].replace('.', '_')}/{token}"
+        invocation.return_value(GLib.Variant("(o)", (request,)))
+        chosen = {"uris": GLib.Variant("as", ["file://" + self.file])} if self.file else {}
+        answer = GLib.Variant("(ua{sv})", (0 if self.file else 1, chosen))
+        # Nobody chooses at once, and an answer that comes with that of the call is not waited for.
+        GLib.timeout_add(300, lambda: self.bus.emit_signal(
+            sender, request, "org.freedesktop.portal.Request", "Response", answer) and False)
 
     def change(self, scheme):
         self.scheme = scheme
@@ -90,6 +113,8 @@ def main():
                 portal.change(Portal.DARK)
             case "accept":
                 notifications.answer("accept")
+            case order if order.startswith("dialog"):
+                portal.show_dialogs(order[len("dialog "):])
 
 
 main()
