@@ -407,6 +407,16 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_renewed_in_time_for_a_relay_whose_clock_is_an_hour_off() {
+        const HOUR: Duration = Duration::from_secs(3_600);
+        let servers = IceServers::others(TurnSecret::new("north"), LIFETIME, Vec::new());
+        let (expiry, _) = read_username(&username(&ada(), NOW)).expect("ours");
+        let renewed = NOW + servers.refresh_after();
+        assert!(expiry > renewed + HOUR, "its clock is ahead");
+        assert!(expiry > NOW - HOUR, "its clock is behind");
+    }
+
+    #[test]
     fn a_username_of_another_scheme_is_none() {
         assert_eq!(read_username("12:bob"), Some((Duration::from_secs(12), "bob")));
         for other in ["bob", "", ":bob", "-1:bob", "1e9:bob", "99999999999999999999999:bob"] {

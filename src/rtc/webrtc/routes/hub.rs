@@ -208,6 +208,10 @@ impl Hub {
             Leaving::Signed(request) => (false, Cow::Owned(request)),
             Leaving::SignedAgain(request) => (true, Cow::Owned(request)),
             Leaving::Refused(refusal) => {
+                // A stream that is open only now has nothing to ask any more.
+                if matches!(route.way, Way::Stream(_)) && !route.talk.is_answered() {
+                    route.end();
+                }
                 self.arrived(stand_in, refusal.into());
                 return None;
             }
