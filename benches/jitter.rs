@@ -76,7 +76,7 @@ fn play(
     arriving.sort_by_key(|packet| packet.arrived_at);
     let mut arriving = arriving.into_iter().peekable();
     let mut jitter = AudioJitter::new().expect("Opus can be set up");
-    let mut out = [0.0; BLOCK_SAMPLES];
+    let mut out = [[0.0; 2]; BLOCK_SAMPLES];
     let began = spent();
     for block in 0..SECONDS * 100 {
         let now = start + Duration::from_millis(10) * block as u32;
@@ -119,7 +119,7 @@ fn main() {
     let began = spent();
     for samples in sound.as_chunks::<BLOCK_SAMPLES>().0 {
         let mut block = AudioBlock { samples: *samples, captured_at: start };
-        writer.push(&block, Duration::from_millis(20));
+        writer.push(&block.into(), Duration::from_millis(20));
         processor.process(&mut block, Duration::from_millis(10));
     }
     println!(

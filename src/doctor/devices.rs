@@ -298,7 +298,7 @@ pub fn speaker(choice: &SinkChoice, device: &DeviceChoice, began: &AtomicU64, be
                     began.store(u64::try_from(after).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
                 }
                 played += 1;
-                sink.play(&tone_block(played.checked_sub(quiet + 1), blocks - quiet, now))
+                sink.play(&tone_block(played.checked_sub(quiet + 1), blocks - quiet, now).into())
             }
             Ok(false) => Ok(()),
             Err(error) => Err(error),

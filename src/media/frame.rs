@@ -154,7 +154,7 @@ impl FramePool {
     }
 }
 
-/// Samples in one [`AudioBlock`]: 10 ms at 48 kHz.
+/// Samples in one [`AudioBlock`] or [`StereoBlock`]: 10 ms at 48 kHz.
 pub const BLOCK_SAMPLES: usize = 480;
 
 /// The sample rate of everything inside the application, in Hz.
@@ -179,5 +179,53 @@ impl AudioBlock {
     pub fn level(&self) -> f32 {
         let sum: f32 = self.samples.iter().map(|s| s * s).sum();
         (sum / BLOCK_SAMPLES as f32).sqrt()
+    }
+}
+
+/// One moment of stereo: left, right.
+pub type Stereo = [f32; 2];
+
+/// Both channels as one.
+pub fn mono(sample: &Stereo) -> f32 {
+    0.5 * (sample[0] + sample[1])
+}
+
+/// 10 ms of stereo at 48 kHz, samples in -1.0 to 1.0: what is played, and what others' programs play.
+#[derive(Clone, Copy, Debug)]
+pub struct StereoBlock {
+    /// The samples.
+    pub samples: [Stereo; BLOCK_SAMPLES],
+    /// When the first sample was captured, or is to be played (monotonic clock).
+    pub captured_at: Instant,
+}
+
+impl StereoBlock {
+    /// 10 ms of silence.
+    pub fn silence(captured_at: Instant) -> Self {
+        Self { samples: [[0.0; 2]; BLOCK_SAMPLES], captured_at }
+    }
+
+    /// Both channels as one.
+    pub fn mono(&self) -> [f32; BLOCK_SAMPLES] {
+        self.samples.each_ref().map(mono)
+    }
+
+    /// Root mean square of all samples, 0.0 to 1.0.
+    pub fn level(&self) -> f32 {
+        level(&self.samples)
+    }
+}
+
+/// Root mean square of all samples of both channels.
+pub fn level(samples: &[Stereo]) -> f32 {
+    let all = samples.as_flattened();
+    let sum: f32 = all.iter().map(|s| s * s).sum();
+    (sum / all.len().max(1) as f32).sqrt()
+}
+
+impl From<AudioBlock> for StereoBlock {
+    /// The same on both sides.
+    fn from(block: AudioBlock) -> Self {
+        Self { samples: block.samples.map(|s| [s, s]), captured_at: block.captured_at }
     }
 }

@@ -1,4 +1,5 @@
-//! All participants' voices, ring tones and the speaker test as one stream of 10 ms blocks.
+//! All participants' voices, the sound of their screens, ring tones and the speaker test as one stereo
+//! stream of 10 ms blocks. A voice is in the middle.
 //!
 //! Knows neither the thread it runs on nor where the sound goes; time comes in.
 
@@ -11,7 +12,7 @@ use tokio::sync::mpsc::Receiver;
 
 use crate::media::RemotePacket;
 use crate::media::codec::opus::OpusError;
-use crate::media::frame::{AudioBlock, BLOCK_SAMPLES};
+use crate::media::frame::{self, BLOCK_SAMPLES, Stereo, StereoBlock};
 use crate::media::receive::audio_jitter::{AudioJitter, PlayoutPoint};
 use crate::media::stats::AudioReceiveStats;
 use crate::media::voice::{LevelMeter, VoiceActivity};
@@ -86,9 +87,9 @@ impl Track {
         }
     }
 
-    fn pull(&mut self, now: Instant, out: &mut [f32; BLOCK_SAMPLES]) {
+    fn pull(&mut self, now: Instant, out: &mut [Stereo; BLOCK_SAMPLES]) {
         self.jitter.pull(now, out);
-        let level = (out.iter().map(|s| s * s).sum::<f32>() / BLOCK_SAMPLES as f32).sqrt();
+        let level = frame::level(out);
         self.meter.update(level);
         self.readings.level.store(self.meter.level.to_bits(), Ordering::Relaxed);
         self.readings.speaking.store(self.voice.update(level), Ordering::Relaxed);
@@ -129,7 +130,7 @@ impl Mixer {
         Self::default()
     }
 
-    /// Adds a participant's voice; one of the same name is replaced.
+    /// Adds a participant's voice, or the sound of a screen; one of the same name is replaced.
     pub fn add_track(
         &mut self,
         key: String,
@@ -151,7 +152,7 @@ impl Mixer {
         Ok(())
     }
 
-    /// Removes a participant's voice, if it is there.
+    /// Removes what was added under this name, if it is there.
     pub fn remove_track(&mut self, key: &str) {
         self.tracks.retain(|track| track.key != key);
     }
@@ -183,13 +184,13 @@ impl Mixer {
 
     /// The next 10 ms, to be played at `now`. `first_sound` hears the name of each track whose
     /// first sound is inside.
-    pub fn mix(&mut self, now: Instant, mut first_sound: impl FnMut(&str)) -> AudioBlock {
-        let mut mixed = AudioBlock::silence(now);
-        let mut voice = [0.0; BLOCK_SAMPLES];
+    pub fn mix(&mut self, now: Instant, mut first_sound: impl FnMut(&str)) -> StereoBlock {
+        let mut mixed = StereoBlock::silence(now);
+        let mut sound = [[0.0; 2]; BLOCK_SAMPLES];
         for track in &mut self.tracks {
             track.collect();
-            track.pull(now, &mut voice);
-            for (sum, sample) in mixed.samples.iter_mut().zip(&voice) {
+            track.pull(now, &mut sound);
+            for (sum, sample) in mixed.samples.as_flattened_mut().iter_mut().zip(sound.as_flattened()) {
                 *sum += sample;
             }
             if !track.announced && track.jitter.heard() {
@@ -200,7 +201,7 @@ impl Mixer {
         for clip in &mut self.clips {
             let rest = &clip.samples[clip.position..];
             for (sum, sample) in mixed.samples.iter_mut().zip(rest) {
-                *sum += sample;
+                *sum = sum.map(|side| side + sample);
             }
             clip.position += rest.len().min(BLOCK_SAMPLES);
         }
@@ -227,8 +228,8 @@ impl Limiter {
     /// Rise of the gain for each block: 6 dB in about 700 ms.
     const RISE: f32 = 1.01;
 
-    fn apply(&mut self, samples: &mut [f32; BLOCK_SAMPLES]) {
-        let peak = samples.iter().fold(0.0f32, |peak, s| peak.max(s.abs()));
+    fn apply(&mut self, samples: &mut [Stereo; BLOCK_SAMPLES]) {
+        let peak = samples.as_flattened().iter().fold(0.0f32, |peak, s| peak.max(s.abs()));
         let allowed = if peak > Self::CEILING { Self::CEILING / peak } else { 1.0 };
         let from = self.gain;
         self.gain = (from * Self::RISE).min(1.0).min(allowed);
@@ -238,7 +239,8 @@ impl Limiter {
         for (n, sample) in samples.iter_mut().enumerate() {
             // Turning down happens within 1 ms, so that hardly a peak is left to be clipped.
             let along = (n as f32 / 48.0).min(1.0);
-            *sample = (*sample * (from + (self.gain - from) * along)).clamp(-1.0, 1.0);
+            let gain = from + (self.gain - from) * along;
+            *sample = sample.map(|side| (side * gain).clamp(-1.0, 1.0));
         }
     }
 }
@@ -251,7 +253,7 @@ mod tests {
     use crate::clock;
     use crate::media::codec::opus::{OpusEncoder, PACKET_SAMPLES};
     use crate::media::encoded::{Codec, TrackKind};
-    use crate::media::test_signal::{rms, snr_of_tone, tone};
+    use crate::media::test_signal::{left, rms, snr_of_tone, tone};
 
     /// A participant who says `samples`, all of it already on its way in real time.
     fn speaker(samples: &[f32], start: Instant) -> Vec<RemotePacket> {
@@ -295,7 +297,7 @@ mod tests {
                     next[n] += 1;
                 }
             }
-            heard.extend(mixer.mix(now, |_| firsts += 1).samples);
+            heard.extend(left(&mixer.mix(now, |_| firsts += 1).samples));
         }
         (heard, firsts)
     }
@@ -331,7 +333,8 @@ mod tests {
         mixer.play_clip(tone(1_000.0, 0.5, 700).into());
         let first = mixer.mix(now, |_| ());
         let second = mixer.mix(now, |_| ());
-        let heard: Vec<f32> = first.samples.into_iter().chain(second.samples).collect();
+        assert!(first.samples.iter().all(|[left, right]| left == right), "it is in the middle");
+        let heard = left(&[first.samples, second.samples].concat());
         assert!(snr_of_tone(&heard[..700], 1_000.0) > 60.0);
         assert!(rms(&heard[700..]) == 0.0 && mixer.clips.is_empty());
         mixer.play_clip(tone(1_000.0, 0.5, 48_000).into());

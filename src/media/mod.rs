@@ -47,7 +47,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use encoded::{Codec, EncodedFrame, TrackKind};
-use frame::{AudioBlock, VideoFrame};
+use frame::{AudioBlock, StereoBlock, VideoFrame};
 
 use crate::media::stats::Synthesized;
 use crate::units::{Bitrate, Resolution};
@@ -110,7 +110,7 @@ pub trait AudioSource: Send {
     fn next_block(&mut self, timeout: Duration) -> Result<Option<AudioBlock>, DeviceError>;
 }
 
-/// Takes sound in blocks of 10 ms and sets the pace of playing: a speaker, a file, nothing.
+/// Takes sound in stereo blocks of 10 ms and sets the pace of playing: a speaker, a file, nothing.
 pub trait AudioSink: Send {
     /// The name shown to people.
     fn name(&self) -> &str;
@@ -129,7 +129,7 @@ pub trait AudioSink: Send {
     fn wait_wanted(&mut self, timeout: Duration) -> Result<bool, DeviceError>;
 
     /// Takes the next block. Call it once after each `wait_wanted` that said yes.
-    fn play(&mut self, block: &AudioBlock) -> Result<(), DeviceError>;
+    fn play(&mut self, block: &StereoBlock) -> Result<(), DeviceError>;
 
     /// Sound that is handed over but not heard yet.
     fn latency(&self) -> Duration;

@@ -18,7 +18,7 @@ use sonora::config::{
 };
 use sonora::{AudioProcessing, Config, StreamConfig};
 
-use crate::media::frame::{AudioBlock, BLOCK_SAMPLES, SAMPLE_RATE};
+use crate::media::frame::{AudioBlock, BLOCK_SAMPLES, SAMPLE_RATE, StereoBlock};
 
 /// Mixer to microphone thread: 500 ms of what the speaker plays. When the microphone does not run,
 /// the newest blocks are dropped; the canceller finds the delay again by itself.
@@ -104,11 +104,11 @@ pub struct FarEndWriter {
 }
 
 impl FarEndWriter {
-    /// Tells what is handed to the speaker now and how long until it is heard. A block that does
-    /// not fit is dropped.
-    pub fn push(&mut self, block: &AudioBlock, latency: Duration) {
+    /// Tells what is handed to the speaker now and how long until it is heard: both sides as one, as a
+    /// microphone hears them. A block that does not fit is dropped.
+    pub fn push(&mut self, block: &StereoBlock, latency: Duration) {
         self.latency_us.store(latency.as_micros().min(u128::from(u32::MAX)) as u32, Ordering::Relaxed);
-        self.blocks.push(block.samples).ok();
+        self.blocks.push(block.mono()).ok();
     }
 
     /// Whether nobody reads any more.
@@ -206,7 +206,7 @@ mod tests {
         heard.extend(far.iter().map(|s| s * 0.5));
         let mut out = Vec::new();
         for (far, mut mic) in blocks(far).zip(blocks(&heard)) {
-            writer.push(&far, Duration::from_millis(20));
+            writer.push(&far.into(), Duration::from_millis(20));
             processor.process(&mut mic, Duration::from_millis(5));
             out.extend(mic.samples);
         }
@@ -230,7 +230,7 @@ mod tests {
         let mut played = Processor::new(config, reader);
         let mut alone = Processor::new(config, FarEnd::none());
         for block in blocks(&far) {
-            writer.push(&block, Duration::from_millis(20));
+            writer.push(&block.into(), Duration::from_millis(20));
             for processor in [&mut played, &mut alone] {
                 let mut microphone = block;
                 processor.process(&mut microphone, Duration::ZERO);
@@ -251,7 +251,7 @@ mod tests {
                 std::iter::repeat_n(0.0, 2_400).chain(far.iter().map(|s| s * gain)).collect();
             let mut left = Vec::new();
             for (far, mut microphone) in blocks(&far).zip(blocks(&heard)) {
-                writer.push(&far, Duration::from_millis(20));
+                writer.push(&far.into(), Duration::from_millis(20));
                 processor.process(&mut microphone, Duration::from_millis(5));
                 left.extend(microphone.samples);
             }

@@ -1,9 +1,11 @@
-//! From one sample rate to another, mono, a stream at a time.
+//! From one sample rate to another, a stream at a time.
 //!
 //! A windowed-sinc filter with a table of fractional positions: one hundred lines instead of a
 //! dependency, for the few devices and files that are not at 48 kHz.
 
 use std::f64::consts::PI;
+
+use crate::media::frame::Stereo;
 
 /// Zero crossings of the sinc on each side.
 const HALF_WIDTH: usize = 16;
@@ -92,6 +94,34 @@ fn bessel_i0(x: f64) -> f64 {
         sum += term;
     }
     sum
+}
+
+/// Resamples two channels.
+pub struct StereoResampler {
+    sides: [Resampler; 2],
+    /// One side of the input, and what became of each.
+    side: Vec<f32>,
+    done: [Vec<f32>; 2],
+}
+
+impl StereoResampler {
+    /// As [`Resampler::new`].
+    pub fn new(from: u32, to: u32) -> Option<Self> {
+        let sides = [Resampler::new(from, to)?, Resampler::new(from, to)?];
+        Some(Self { sides, side: Vec::new(), done: Default::default() })
+    }
+
+    /// As [`Resampler::process`].
+    pub fn process(&mut self, input: &[Stereo], output: &mut Vec<Stereo>) {
+        for (channel, (resampler, done)) in self.sides.iter_mut().zip(&mut self.done).enumerate() {
+            self.side.clear();
+            self.side.extend(input.iter().map(|sample| sample[channel]));
+            done.clear();
+            resampler.process(&self.side, done);
+        }
+        // Both have seen as much, so both have given as much.
+        output.extend(self.done[0].iter().zip(&self.done[1]).map(|(left, right)| [*left, *right]));
+    }
 }
 
 #[cfg(test)]

@@ -425,11 +425,11 @@ mod tests {
 
     fn decode(frames: &[EncodedFrame]) -> Vec<f32> {
         let mut decoder = OpusDecoder::new().unwrap();
-        let mut out = [0.0; MAX_PACKET_SAMPLES];
+        let mut out = [[0.0; 2]; MAX_PACKET_SAMPLES];
         let mut all = Vec::new();
         for frame in frames {
             let n = decoder.decode(&frame.payload, &mut out).unwrap();
-            all.extend_from_slice(&out[..n]);
+            all.extend(out[..n].iter().map(|sample| sample[0]));
         }
         all
     }

@@ -2,6 +2,8 @@
 
 use std::f64::consts::TAU;
 
+use crate::media::frame::Stereo;
+
 /// A sine at 48 kHz.
 pub fn tone(hz: f64, amplitude: f32, samples: usize) -> Vec<f32> {
     tone_at(48_000, hz, amplitude, samples)
@@ -10,6 +12,16 @@ pub fn tone(hz: f64, amplitude: f32, samples: usize) -> Vec<f32> {
 /// A sine at any rate.
 pub fn tone_at(rate: u32, hz: f64, amplitude: f32, samples: usize) -> Vec<f32> {
     (0..samples).map(|n| amplitude * (TAU * hz * n as f64 / f64::from(rate)).sin() as f32).collect()
+}
+
+/// The same on both sides.
+pub fn both(samples: &[f32]) -> Vec<Stereo> {
+    samples.iter().map(|s| [*s, *s]).collect()
+}
+
+/// The left side.
+pub fn left(samples: &[Stereo]) -> Vec<f32> {
+    samples.iter().map(|[left, _]| *left).collect()
 }
 
 /// White noise, repeatable.

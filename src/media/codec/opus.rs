@@ -1,4 +1,5 @@
-//! Sound to Opus packets and back (RFC 6716), mono at 48 kHz.
+//! Sound to Opus packets and back (RFC 6716), at 48 kHz: a voice in mono, what programs play in stereo.
+//! Whatever comes is decoded to stereo.
 //!
 //! Knows nothing of RTP, threads or time: one call, one packet. Whatever a stranger puts into a
 //! packet comes out as sound or as an [`OpusError`].
@@ -9,7 +10,7 @@ use std::thread;
 use bytes::Bytes;
 use opus::{Application, Channels};
 
-use crate::media::frame::{BLOCK_SAMPLES, SAMPLE_RATE};
+use crate::media::frame::{BLOCK_SAMPLES, SAMPLE_RATE, Stereo};
 use crate::units::Bitrate;
 
 /// Samples in one packet that we send: 20 ms, where Opus is most efficient (RFC 7587 section 4.2).
@@ -115,7 +116,7 @@ fn complexity() -> i32 {
     }
 }
 
-/// Decodes one participant's voice. Stereo packets come out as mono.
+/// Decodes one track of a participant. What is mono comes out alike on both sides.
 pub struct OpusDecoder {
     decoder: opus::Decoder,
 }
@@ -123,31 +124,31 @@ pub struct OpusDecoder {
 impl OpusDecoder {
     /// A decoder that has heard nothing yet.
     pub fn new() -> Result<Self, OpusError> {
-        Ok(Self { decoder: opus::Decoder::new(SAMPLE_RATE, Channels::Mono).map_err(setup)? })
+        Ok(Self { decoder: opus::Decoder::new(SAMPLE_RATE, Channels::Stereo).map_err(setup)? })
     }
 
     /// Decodes a packet into the beginning of `out` and says how many samples it held. `out` must
     /// have room for [`MAX_PACKET_SAMPLES`].
-    pub fn decode(&mut self, data: &[u8], out: &mut [f32]) -> Result<usize, OpusError> {
+    pub fn decode(&mut self, data: &[u8], out: &mut [Stereo]) -> Result<usize, OpusError> {
         if data.is_empty() {
             return Err(OpusError::Packet("it is empty".to_owned()));
         }
-        self.decoder.decode_float(data, out, false).map_err(packet)
+        self.decoder.decode_float(data, out.as_flattened_mut(), false).map_err(packet)
     }
 
     /// Fills `out` with what the packet after the lost one says about it. Use it only if
     /// [`has_fec`] of that packet; `out` must be as long as what was lost.
-    pub fn decode_fec(&mut self, next: &[u8], out: &mut [f32]) -> Result<(), OpusError> {
+    pub fn decode_fec(&mut self, next: &[u8], out: &mut [Stereo]) -> Result<(), OpusError> {
         if next.is_empty() {
             return Err(OpusError::Packet("it is empty".to_owned()));
         }
-        self.decoder.decode_float(next, out, true).map_err(packet).map(|_| ())
+        self.decoder.decode_float(next, out.as_flattened_mut(), true).map_err(packet).map(|_| ())
     }
 
     /// Fills `out` with a guess of what was lost, or with comfort noise after silence. The length
     /// must be a multiple of 2.5 ms, at most 120 ms.
-    pub fn conceal(&mut self, out: &mut [f32]) -> Result<(), OpusError> {
-        self.decoder.decode_float(&[], out, false).map_err(packet).map(|_| ())
+    pub fn conceal(&mut self, out: &mut [Stereo]) -> Result<(), OpusError> {
+        self.decoder.decode_float(&[], out.as_flattened_mut(), false).map_err(packet).map(|_| ())
     }
 
     /// Forgets what it has heard.
@@ -201,13 +202,13 @@ mod tests {
         let mut encoder = OpusEncoder::new().unwrap();
         let mut decoder = OpusDecoder::new().unwrap();
         let mut heard = Vec::new();
-        let mut out = [0.0; MAX_PACKET_SAMPLES];
+        let mut out = [[0.0; 2]; MAX_PACKET_SAMPLES];
         let packets = packets(&mut encoder, &tone(440.0, 0.2, 96_000));
         assert_eq!(packets.len(), 100, "a steady tone is not silence");
         for packet in packets {
             let n = decoder.decode(&packet, &mut out).unwrap();
             assert_eq!(n, PACKET_SAMPLES);
-            heard.extend_from_slice(&out[..n]);
+            heard.extend(out[..n].iter().map(|sample| sample[1]));
         }
         let snr = snr_of_tone(&heard[9_600..], 440.0);
         assert!(snr > 25.0, "SNR {snr:.1} dB");
@@ -246,14 +247,14 @@ mod tests {
         #[test]
         fn garbage_is_an_error_or_sound_but_never_a_panic(data in prop::collection::vec(any::<u8>(), 0..400)) {
             let mut decoder = OpusDecoder::new().unwrap();
-            let mut out = [0.0; MAX_PACKET_SAMPLES];
+            let mut out = [[0.0; 2]; MAX_PACKET_SAMPLES];
             if let Ok(n) = packet_samples(&data) {
                 prop_assert!(n <= MAX_PACKET_SAMPLES);
             }
             let _ = has_fec(&data);
             let _ = decoder.decode_fec(&data, &mut out[..PACKET_SAMPLES]);
             if let Ok(n) = decoder.decode(&data, &mut out) {
-                prop_assert!(out[..n].iter().all(|s| s.is_finite()));
+                prop_assert!(out[..n].as_flattened().iter().all(|s| s.is_finite()));
             }
             prop_assert!(decoder.conceal(&mut out[..BLOCK_SAMPLES]).is_ok());
         }

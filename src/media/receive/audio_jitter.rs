@@ -1,4 +1,5 @@
-//! The jitter buffer of one participant's voice: packets in, 10 ms of sound out whenever asked.
+//! The jitter buffer of one participant's voice, or of the sound of their screen: packets in, 10 ms of
+//! stereo out whenever asked.
 //!
 //! ```text
 //!            ┌ Idle: nothing has come ──▶ Waiting ◀── silence announced, or long nothing
@@ -29,10 +30,12 @@ use crate::media::RemotePacket;
 use crate::media::codec::opus::{
     MAX_PACKET_SAMPLES, OpusDecoder, OpusError, PACKET_SAMPLES, has_fec, is_dtx, packet_samples,
 };
-use crate::media::frame::{BLOCK_SAMPLES, SAMPLE_RATE};
+use crate::media::frame::{BLOCK_SAMPLES, SAMPLE_RATE, Stereo};
 use crate::media::stats::AudioReceiveStats;
 
 const RATE: f64 = SAMPLE_RATE as f64;
+
+const SILENT: Stereo = [0.0; 2];
 
 /// Played samples kept as the pattern for lengthening.
 const HISTORY: usize = stretch::MAX_PERIOD + BLOCK_SAMPLES;
@@ -115,7 +118,7 @@ pub struct AudioJitter {
     /// Samples made up without a pause, for fading.
     made_up: usize,
     /// Played and unplayed sound; `position` is the first unplayed sample.
-    sound: Vec<f32>,
+    sound: Vec<Stereo>,
     position: usize,
     /// Samples of the ramp still to come.
     ramp: usize,
@@ -127,7 +130,7 @@ pub struct AudioJitter {
     played: Option<PlayoutPoint>,
     heard: bool,
     stats: AudioReceiveStats,
-    scratch: Box<[f32; MAX_PACKET_SAMPLES]>,
+    scratch: Box<[Stereo; MAX_PACKET_SAMPLES]>,
 }
 
 impl AudioJitter {
@@ -159,7 +162,7 @@ impl AudioJitter {
             played: None,
             heard: false,
             stats: AudioReceiveStats::default(),
-            scratch: Box::new([0.0; MAX_PACKET_SAMPLES]),
+            scratch: Box::new([SILENT; MAX_PACKET_SAMPLES]),
         })
     }
 
@@ -279,9 +282,9 @@ impl AudioJitter {
     }
 
     /// The next 10 ms, played at `now`.
-    pub fn pull(&mut self, now: Instant, out: &mut [f32; BLOCK_SAMPLES]) {
+    pub fn pull(&mut self, now: Instant, out: &mut [Stereo; BLOCK_SAMPLES]) {
         if self.phase == Phase::Idle {
-            out.fill(0.0);
+            out.fill(SILENT);
             return;
         }
         self.skip_if_hopeless(now);
@@ -491,7 +494,7 @@ impl AudioJitter {
             let into = (from + n).saturating_sub(FADE_START) as f32;
             (1.0 - into / (FADE_END - FADE_START) as f32).max(0.0)
         };
-        let guess = self.scratch[..samples].iter().enumerate().map(|(n, s)| s * loudness(n));
+        let guess = self.scratch[..samples].iter().enumerate().map(|(n, s)| s.map(|s| s * loudness(n)));
         self.sound.extend(guess);
         if self.made_up > FADE_START {
             self.ramp = RAMP;
@@ -506,7 +509,7 @@ impl AudioJitter {
     }
 
     fn append_silence(&mut self, samples: usize) {
-        self.sound.resize(self.sound.len() + samples, 0.0);
+        self.sound.resize(self.sound.len() + samples, SILENT);
         self.ramp = RAMP;
     }
 
@@ -515,7 +518,8 @@ impl AudioJitter {
         self.made_up = 0;
         let ramp = self.ramp.min(samples);
         for sample in &mut self.scratch[..ramp] {
-            *sample *= 1.0 - self.ramp as f32 / RAMP as f32;
+            let loudness = 1.0 - self.ramp as f32 / RAMP as f32;
+            *sample = sample.map(|s| s * loudness);
             self.ramp -= 1;
         }
         self.sound.extend_from_slice(&self.scratch[..samples]);
@@ -593,7 +597,8 @@ impl AudioJitter {
         let pending = &mut self.sound[self.position..];
         let len = pending.len();
         for (n, sample) in pending.iter_mut().enumerate() {
-            *sample *= 1.0 - (n + 1) as f32 / len as f32;
+            let loudness = 1.0 - (n + 1) as f32 / len as f32;
+            *sample = sample.map(|s| s * loudness);
         }
         self.ramp = RAMP;
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::media::beat::Beat;
-use crate::media::frame::AudioBlock;
+use crate::media::frame::StereoBlock;
 use crate::media::{AudioSink, DeviceError};
 
 /// Keeps a call without a speaker going, and stands in while a lost speaker is being replaced.
@@ -38,7 +38,7 @@ impl AudioSink for NullSink {
         Ok(self.beat.wait(timeout).is_some())
     }
 
-    fn play(&mut self, _block: &AudioBlock) -> Result<(), DeviceError> {
+    fn play(&mut self, _block: &StereoBlock) -> Result<(), DeviceError> {
         Ok(())
     }
 

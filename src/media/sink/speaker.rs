@@ -17,8 +17,8 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::clock;
 use crate::media::devices::sound::{self, Direction, Format, Found};
-use crate::media::frame::{AudioBlock, BLOCK_SAMPLES, SAMPLE_RATE};
-use crate::media::resample::Resampler;
+use crate::media::frame::{self, BLOCK_SAMPLES, SAMPLE_RATE, Stereo, StereoBlock};
+use crate::media::resample::StereoResampler;
 use crate::media::stats::Synthesized;
 use crate::media::{AudioSink, DeviceError};
 
@@ -70,11 +70,11 @@ pub struct Speaker {
 struct Running {
     // First, so that the callback ends before its ring goes.
     _stream: Stream,
-    ring: Producer<f32>,
+    ring: Producer<Stereo>,
     shared: Arc<Shared>,
     rate: u32,
-    resampler: Option<Resampler>,
-    scratch: Vec<f32>,
+    resampler: Option<StereoResampler>,
+    scratch: Vec<Stereo>,
 }
 
 impl Speaker {
@@ -147,7 +147,7 @@ impl AudioSink for Speaker {
         }
     }
 
-    fn play(&mut self, block: &AudioBlock) -> Result<(), DeviceError> {
+    fn play(&mut self, block: &StereoBlock) -> Result<(), DeviceError> {
         self.running.push(&block.samples);
         Ok(())
     }
@@ -169,7 +169,7 @@ impl Running {
         let rate = format.config.sample_rate;
         let resampler = match rate {
             SAMPLE_RATE => None,
-            other => Some(Resampler::new(SAMPLE_RATE, other).ok_or_else(|| DeviceError::Broken {
+            other => Some(StereoResampler::new(SAMPLE_RATE, other).ok_or_else(|| DeviceError::Broken {
                 device: found.name.clone(),
                 reason: format!("its rate of {other} Hz cannot be used"),
             })?),
@@ -208,7 +208,7 @@ impl Running {
         Synthesized { duration, events: self.shared.underruns.load(Ordering::Relaxed) }
     }
 
-    fn push(&mut self, samples: &[f32]) {
+    fn push(&mut self, samples: &[Stereo]) {
         let samples = match &mut self.resampler {
             Some(resampler) => {
                 self.scratch.clear();
@@ -251,7 +251,7 @@ impl Supply {
 fn build(
     device: &cpal::Device,
     format: Format,
-    ring: Consumer<f32>,
+    ring: Consumer<Stereo>,
     shared: Arc<Shared>,
 ) -> Result<Stream, cpal::Error> {
     match format.sample {
@@ -270,7 +270,7 @@ fn build(
 fn build_as<T>(
     device: &cpal::Device,
     format: Format,
-    mut ring: Consumer<f32>,
+    mut ring: Consumer<Stereo>,
     shared: Arc<Shared>,
 ) -> Result<Stream, cpal::Error>
 where
@@ -289,10 +289,13 @@ where
             shared.missing.fetch_add(missing as u64, Ordering::Relaxed);
             shared.underruns.fetch_add(u64::from(begins), Ordering::Relaxed);
             for frame in data.chunks_exact_mut(channels) {
-                let sample = T::from_sample(ring.pop().unwrap_or(0.0));
-                // A voice belongs into the two front speakers, not into the subwoofer.
-                let front = frame.len().min(2);
-                frame[..front].fill(sample);
+                let sample = ring.pop().unwrap_or_default();
+                // Sound belongs into the two front speakers, not into the subwoofer.
+                match frame {
+                    [only] => *only = T::from_sample(frame::mono(&sample)),
+                    [left, right, ..] => [*left, *right] = sample.map(T::from_sample),
+                    [] => {}
+                }
             }
             let time = info.timestamp();
             let latency = time.playback.saturating_duration_since(time.callback);

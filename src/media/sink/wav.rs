@@ -11,7 +11,7 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 
 use crate::clock;
 use crate::media::beat::Beat;
-use crate::media::frame::{AudioBlock, BLOCK_SAMPLES, SAMPLE_RATE};
+use crate::media::frame::{BLOCK_SAMPLES, SAMPLE_RATE, StereoBlock};
 use crate::media::{AudioSink, DeviceError};
 
 /// Mixer to writing thread: 5 s of blocks. When the disk is slower than that, blocks are left out
@@ -23,12 +23,12 @@ const QUEUE: usize = 500;
 const FLUSH_EVERY: u32 = 100;
 
 enum Item {
-    Sound(Box<[i16; BLOCK_SAMPLES]>),
+    Sound(Box<[[i16; 2]; BLOCK_SAMPLES]>),
     /// So many blocks did not fit into the queue.
     Gap(u32),
 }
 
-/// Writes 48 kHz mono with 16 bits.
+/// Writes 48 kHz stereo with 16 bits.
 pub struct WavSink {
     name: String,
     beat: Beat,
@@ -45,7 +45,7 @@ impl WavSink {
     pub fn create(path: &Path) -> Result<Self, DeviceError> {
         let name = path.display().to_string();
         let spec = WavSpec {
-            channels: 1,
+            channels: 2,
             sample_rate: SAMPLE_RATE,
             bits_per_sample: 16,
             sample_format: SampleFormat::Int,
@@ -94,13 +94,13 @@ fn write(mut file: WavWriter<BufWriter<File>>, items: &Receiver<Item>) -> Result
     for item in items {
         let blocks = match item {
             Item::Sound(samples) => {
-                let mut block = file.get_i16_writer(BLOCK_SAMPLES as u32);
-                samples.iter().for_each(|&sample| block.write_sample(sample));
+                let mut block = file.get_i16_writer(2 * BLOCK_SAMPLES as u32);
+                samples.as_flattened().iter().for_each(|&sample| block.write_sample(sample));
                 block.flush()?;
                 1
             }
             Item::Gap(blocks) => {
-                for _ in 0..u64::from(blocks) * BLOCK_SAMPLES as u64 {
+                for _ in 0..2 * u64::from(blocks) * BLOCK_SAMPLES as u64 {
                     file.write_sample(0i16)?;
                 }
                 blocks
@@ -124,12 +124,13 @@ impl AudioSink for WavSink {
         Ok(self.beat.wait(timeout).is_some())
     }
 
-    fn play(&mut self, block: &AudioBlock) -> Result<(), DeviceError> {
+    fn play(&mut self, block: &StereoBlock) -> Result<(), DeviceError> {
         if self.left_out > 0 {
             let blocks = std::mem::take(&mut self.left_out);
             self.send(Item::Gap(blocks), blocks)?;
         }
-        let samples = block.samples.map(|s| (s * 32_767.0).round().clamp(-32_768.0, 32_767.0) as i16);
+        let coarse = |s: f32| (s * 32_767.0).round().clamp(-32_768.0, 32_767.0) as i16;
+        let samples = block.samples.map(|sample| sample.map(coarse));
         self.send(Item::Sound(Box::new(samples)), 1)
     }
 
@@ -151,12 +152,14 @@ impl Drop for WavSink {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::frame::AudioBlock;
     use crate::media::source::wav::read_mono;
     use crate::media::test_signal::{snr_of_tone, tone};
 
     fn play(sink: &mut WavSink, samples: &[f32]) {
         for block in samples.as_chunks::<BLOCK_SAMPLES>().0 {
-            sink.play(&AudioBlock { samples: *block, captured_at: clock::now() }).unwrap();
+            let block = AudioBlock { samples: *block, captured_at: clock::now() };
+            sink.play(&block.into()).unwrap();
         }
     }
 
@@ -179,7 +182,7 @@ mod tests {
         let mut sink = WavSink::create(&path).unwrap();
         play(&mut sink, &tone(440.0, 0.5, 2 * 48_000 + 4_800));
         // The writer is a thread of its own: it gets there, and what it has left so far is valid at any time.
-        let full = || std::fs::metadata(&path).unwrap().len() >= 2 * 48_000 * 2;
+        let full = || std::fs::metadata(&path).unwrap().len() >= 2 * 48_000 * 4;
         while !full() {
             thread::yield_now();
         }

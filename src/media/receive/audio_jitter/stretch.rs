@@ -2,6 +2,8 @@
 //! period of the voice, with a cross-fade where the two ends meet (the idea of WSOLA and of pitch
 //! synchronous overlap-add).
 
+use crate::media::frame::Stereo;
+
 /// Shortest period looked for: 2.5 ms, 400 Hz.
 const MIN_PERIOD: usize = 120;
 
@@ -37,12 +39,12 @@ impl Care {
 
 /// Removes one period after `at`; says how many samples it was. Zero if nothing there can be
 /// removed. What lies before `at` stays as it is.
-pub fn shorten(sound: &mut Vec<f32>, at: usize, care: Care) -> usize {
+pub fn shorten(sound: &mut Vec<Stereo>, at: usize, care: Care) -> usize {
     let rest = sound.len().saturating_sub(at);
     let Some(period) = find_period(sound, at, (rest / 2).min(MAX_PERIOD), care) else { return 0 };
     for n in 0..period {
         let next = n as f32 / period as f32;
-        sound[at + n] = (1.0 - next) * sound[at + n] + next * sound[at + period + n];
+        sound[at + n] = between(sound[at + n], sound[at + period + n], next);
     }
     sound.drain(at + period..at + 2 * period);
     period
@@ -50,33 +52,43 @@ pub fn shorten(sound: &mut Vec<f32>, at: usize, care: Care) -> usize {
 
 /// Repeats one period at `at`; says how many samples were put in. Zero if nothing there can be
 /// repeated. What lies before `at` stays as it is, and serves as the pattern.
-pub fn lengthen(sound: &mut Vec<f32>, at: usize, care: Care) -> usize {
+pub fn lengthen(sound: &mut Vec<Stereo>, at: usize, care: Care) -> usize {
     let rest = sound.len().saturating_sub(at);
     let longest = rest.min(at).min(MAX_PERIOD);
     // The pattern lies before `at`: what is compared starts one period earlier.
     let Some(period) = find_period_back(sound, at, longest, care) else { return 0 };
-    let bridge: Vec<f32> = (0..period)
+    let bridge: Vec<Stereo> = (0..period)
         .map(|n| {
             let back = n as f32 / period as f32;
-            (1.0 - back) * sound[at + n] + back * sound[at + n - period]
+            between(sound[at + n], sound[at + n - period], back)
         })
         .collect();
     sound.splice(at..at, bridge);
     period
 }
 
+/// From `a` to `b`: so much of the way.
+fn between(a: Stereo, b: Stereo, way: f32) -> Stereo {
+    [0, 1].map(|side| (1.0 - way) * a[side] + way * b[side])
+}
+
+/// What is compared: both sides together, unequally, so that opposite ones do not cancel out.
+fn together(sample: &Stereo) -> f32 {
+    (2.0 * sample[0] + sample[1]) / 3.0
+}
+
 /// The period with which the sound after `at` repeats, at most `longest`.
-fn find_period(sound: &[f32], at: usize, longest: usize, care: Care) -> Option<usize> {
+fn find_period(sound: &[Stereo], at: usize, longest: usize, care: Care) -> Option<usize> {
     search(sound, at, longest, care, |period| (at, at + period))
 }
 
 /// The period with which the sound after `at` repeats what was before.
-fn find_period_back(sound: &[f32], at: usize, longest: usize, care: Care) -> Option<usize> {
+fn find_period_back(sound: &[Stereo], at: usize, longest: usize, care: Care) -> Option<usize> {
     search(sound, at, longest, care, |period| (at - period, at))
 }
 
 fn search(
-    sound: &[f32],
+    sound: &[Stereo],
     at: usize,
     longest: usize,
     care: Care,
@@ -85,6 +97,7 @@ fn search(
     if longest < MIN_PERIOD {
         return None;
     }
+    let sound: Vec<f32> = sound.iter().map(together).collect();
     let near = &sound[at..(at + WINDOW).min(sound.len())];
     let level = (near.iter().map(|s| s * s).sum::<f32>() / near.len() as f32).sqrt();
     if level < QUIET {
@@ -117,18 +130,19 @@ fn correlation(a: &[f32], b: &[f32], step: usize) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::test_signal::{Voice, noise, rms, snr_of_tone, tone};
+    use crate::media::test_signal::{Voice, both, left, noise, snr_of_tone, tone};
 
     #[test]
     fn a_tone_stays_that_tone_when_made_shorter_and_longer() {
         for hz in [100.0, 180.0, 440.0, 1_000.0, 3_000.0] {
-            let mut sound = tone(hz, 0.5, 4_800);
+            let mut sound = both(&tone(hz, 0.5, 4_800));
             let removed = shorten(&mut sound, 1_000, Care::Patient);
             assert!(removed >= MIN_PERIOD && sound.len() == 4_800 - removed);
             let inserted = lengthen(&mut sound, 3_000, Care::Patient);
             assert!(inserted >= MIN_PERIOD && sound.len() == 4_800 - removed + inserted);
             // One period more or less moves the phase a little; each side stays clean in itself,
             // and the seam is within what is measured here.
+            let sound = left(&sound);
             let snr = snr_of_tone(&sound[600..2_600], hz).min(snr_of_tone(&sound[2_600..4_000], hz));
             assert!(snr > 20.0, "{hz} Hz: {snr:.1} dB");
         }
@@ -136,8 +150,8 @@ mod tests {
 
     #[test]
     fn no_click_is_left_in_a_voice() {
-        let sound = Voice::new(9).take(48_000);
-        let steepest = |s: &[f32]| s.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
+        let sound = both(&Voice::new(9).take(48_000));
+        let steepest = |s: &[Stereo]| s.windows(2).map(|w| (w[1][0] - w[0][0]).abs()).fold(0.0, f32::max);
         let before = steepest(&sound);
         let mut cut = sound.clone();
         let mut at = 1_000;
@@ -153,17 +167,26 @@ mod tests {
 
     #[test]
     fn noise_is_left_alone_unless_in_haste_and_silence_may_always_be_cut() {
-        let mut hiss = noise(4, 0.3, 4_800);
+        let mut hiss = both(&noise(4, 0.3, 4_800));
         assert_eq!(shorten(&mut hiss, 1_000, Care::Patient), 0);
         assert_eq!(lengthen(&mut hiss, 1_000, Care::Patient), 0);
-        let mut silence = vec![0.0; 4_800];
+        let mut silence = vec![[0.0; 2]; 4_800];
         assert_eq!(shorten(&mut silence, 1_000, Care::Patient), MAX_PERIOD);
-        assert!(rms(&silence) == 0.0);
+        assert!(silence.as_flattened().iter().all(|sample| *sample == 0.0));
+    }
+
+    #[test]
+    fn sides_that_say_opposite_things_are_cut_where_they_repeat_and_stay_opposite() {
+        let opposite = |sample: f32| [sample, -sample];
+        let mut sound: Vec<Stereo> = tone(440.0, 0.5, 4_800).into_iter().map(opposite).collect();
+        assert!(shorten(&mut sound, 1_000, Care::Patient) >= MIN_PERIOD);
+        assert!(snr_of_tone(&left(&sound)[600..2_600], 440.0) > 20.0);
+        assert!(sound.iter().all(|[left, right]| (left + right).abs() < 1e-6));
     }
 
     #[test]
     fn too_little_sound_is_left_alone() {
-        let mut sound = tone(440.0, 0.5, 200);
+        let mut sound = both(&tone(440.0, 0.5, 200));
         assert_eq!(shorten(&mut sound, 0, Care::Hasty), 0);
         assert_eq!(lengthen(&mut sound, 0, Care::Hasty), 0);
         assert_eq!(shorten(&mut Vec::new(), 0, Care::Hasty), 0);

@@ -57,14 +57,14 @@ fn play(packets: &[RemotePacket], seconds: f64, ppm: f64) -> Heard {
     let (mut sound, mut delays) = (Vec::new(), Vec::new());
     let Some(start) = packets.first().map(|packet| packet.arrived_at) else { panic!("nothing was sent") };
     let mut next = packets.iter().peekable();
-    let mut out = [0.0; BLOCK_SAMPLES];
+    let mut out = [SILENT; BLOCK_SAMPLES];
     for block in 0..(seconds * 100.0) as usize {
         let now = start + Duration::from_secs_f64(block as f64 * 0.01 / (1.0 + ppm / 1e6) + 0.0037);
         while let Some(packet) = next.next_if(|packet| packet.arrived_at <= now) {
             jitter.insert(packet.clone());
         }
         jitter.pull(now, &mut out);
-        sound.extend(out);
+        sound.extend(out.iter().map(|[left, _]| left));
         delays.push(jitter.smoothed.unwrap_or(0.0) * 1e3);
     }
     Heard { sound, jitter, delays }
@@ -251,7 +251,7 @@ fn lip_sync_can_ask_for_more_delay() {
     let mut jitter = AudioJitter::new().unwrap();
     jitter.set_extra_delay(Duration::from_millis(100));
     let start = packets[0].arrived_at;
-    let mut out = [0.0; BLOCK_SAMPLES];
+    let mut out = [SILENT; BLOCK_SAMPLES];
     let mut next = packets.iter().peekable();
     for block in 0..750 {
         let now = start + Duration::from_millis(10) * block;
@@ -273,7 +273,7 @@ fn sound_that_is_made_up_in_an_outage_is_not_taken_for_late_sound() {
     let packets = send(&Voice::new(16).take(2 * 48_000), 0.0, &mut |_| Some(20.0));
     let mut jitter = play(&packets, 1.9, 0.0).jitter;
     let point = jitter.playout().expect("it plays");
-    let mut out = [0.0; BLOCK_SAMPLES];
+    let mut out = [SILENT; BLOCK_SAMPLES];
     for block in 1..100 {
         let now = point.at + Duration::from_millis(10) * block;
         jitter.pull(now, &mut out);
@@ -298,7 +298,7 @@ proptest! {
     ) {
         let mut jitter = AudioJitter::new().unwrap();
         let mut now: Instant = clock::now();
-        let mut out = [0.0; BLOCK_SAMPLES];
+        let mut out = [SILENT; BLOCK_SAMPLES];
         for (sequence, timestamp, ssrc, payload, ms) in packets {
             // Half of the cases stay close together, so that they reach further than the first checks.
             let (sequence, timestamp) =
@@ -315,7 +315,7 @@ proptest! {
             });
             now += Duration::from_millis(ms);
             jitter.pull(now, &mut out);
-            prop_assert!(out.iter().all(|s| s.is_finite()));
+            prop_assert!(out.as_flattened().iter().all(|s| s.is_finite()));
             prop_assert!(jitter.sound.len() < 200_000);
         }
     }
