@@ -56,6 +56,9 @@ pub struct PathEstimator {
     most: Bitrate,
     /// The target before the silence that lasts, and how often it was acted on.
     silence: Option<(Bitrate, u32)>,
+    /// When the first packet left that arrived after an outage. What was lost before it says nothing about
+    /// the path that there is now, in whichever feedback it is told.
+    outage_until: Option<Instant>,
     rate: AcknowledgedRate,
     peak: Peak,
     delay: DelayDetector,
@@ -80,6 +83,7 @@ impl PathEstimator {
         Self {
             most,
             silence: None,
+            outage_until: None,
             rate: AcknowledgedRate::default(),
             peak: Peak::default(),
             delay: DelayDetector::default(),
@@ -93,18 +97,20 @@ impl PathEstimator {
 }
 
 impl PathEstimator {
-    /// Begins anew after an outage, with what was there before it or the usual start; says so.
-    fn end_silence(&mut self, packets: &[PacketFate]) -> bool {
-        if packets.iter().all(|packet| packet.arrived_at.is_none()) {
-            return false;
+    /// Begins anew after an outage, with what was there before it or the usual start.
+    fn end_silence(&mut self, packets: &[PacketFate]) {
+        let arrived = packets.iter().filter(|packet| packet.arrived_at.is_some());
+        let Some(first) = arrived.map(|packet| packet.sent_at).min() else { return };
+        let Some((before, times)) = self.silence.take() else { return };
+        if times >= OUTAGE {
+            let (round_trip, outage_until) = (self.round_trip, Some(first));
+            let start = before.min(START);
+            *self = Self { round_trip, outage_until, ..Self::starting_at(start, Some(self.most)) };
         }
-        let Some((before, times)) = self.silence.take() else { return false };
-        let outage = times >= OUTAGE;
-        if outage {
-            let round_trip = self.round_trip;
-            *self = Self { round_trip, ..Self::starting_at(before.min(START), Some(self.most)) };
-        }
-        outage
+    }
+
+    fn is_of_an_outage(&self, packet: &PacketFate) -> bool {
+        packet.arrived_at.is_none() && self.outage_until.is_some_and(|until| packet.sent_at < until)
     }
 }
 
@@ -117,12 +123,11 @@ impl Estimator for PathEstimator {
         if packets.is_empty() {
             return;
         }
-        let outage = self.end_silence(packets);
+        self.end_silence(packets);
         self.heard = Some(now);
         self.unanswered = None;
         for packet in packets {
-            // What was lost in an outage says nothing about the path after it.
-            if !outage || packet.arrived_at.is_some() {
+            if !self.is_of_an_outage(packet) {
                 self.loss.on_packet(packet.arrived_at.is_some());
             }
             if let Some(arrived) = packet.arrived_at {
@@ -212,7 +217,12 @@ mod tests {
     fn after_an_outage_the_path_is_worth_what_it_was_at_the_start() {
         let start = crate::clock::now() + Duration::from_secs(3_600);
         let mut estimator = PathEstimator::new(None);
-        let fate = |sequence, arrived_at| PacketFate { sequence, size: 1_200, sent_at: start, arrived_at };
+        let fate = |sequence: u16, arrived_at| PacketFate {
+            sequence,
+            size: 1_200,
+            sent_at: start + Duration::from_millis(60) * u32::from(sequence),
+            arrived_at,
+        };
         estimator.on_sent(start, 1_200);
         estimator.on_feedback(start + Duration::from_millis(50), &[fate(1, Some(Duration::ZERO))]);
         estimator.on_sent(start + Duration::from_millis(60), 1_200);
@@ -225,8 +235,16 @@ mod tests {
         let lost: Vec<PacketFate> = (2..60).map(|sequence| fate(sequence, None)).collect();
         estimator.on_feedback(start + later, &lost);
         assert!(estimator.target() < START.scaled(0.1), "nothing has arrived yet");
-        estimator.on_feedback(start + later, &[fate(60, Some(later))]);
+        estimator.on_feedback(start + later, &[fate(120, Some(later))]);
         assert_eq!(estimator.target(), START);
+        // The rest of what was lost is told piece by piece.
+        for tenths in 1..10 {
+            let step = later + Duration::from_millis(100) * tenths;
+            let lost = (60..120).map(|sequence| fate(sequence, None));
+            let news: Vec<PacketFate> = lost.chain([fate(120 + tenths as u16, Some(step))]).collect();
+            estimator.on_feedback(start + step, &news);
+        }
+        assert!(estimator.target() >= START, "{}", estimator.target());
     }
 
     proptest! {
