@@ -6,10 +6,11 @@
 //! ```
 //!
 //! A channel belongs to the participant: what was lost with an old connection is sent again by the
-//! next one ([`delivery`]), and files take what media leaves ([`window`]). What the messages mean is
+//! next one ([`delivery`]), and files take what media leaves ([`window`], [`giving_way`]). What the messages mean is
 //! not known here. Wire formats: `docs/channels.md`.
 
 pub mod delivery;
+pub mod giving_way;
 pub mod window;
 
 use std::collections::BTreeMap;

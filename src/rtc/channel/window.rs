@@ -1,7 +1,7 @@
 //! How much of a file may be on its way, pure; time is given.
 //!
 //! Files are to take what media leaves. Two rules: while media has less than it needs, files go at a
-//! small share of the estimate; otherwise the window follows the delay that the files themselves
+//! rate that they are given ([`super::giving_way`]); otherwise the window follows the delay that the files themselves
 //! cause, after LEDBAT (RFC 6817): it grows while a message comes back about as fast as on an empty
 //! path, and shrinks as soon as it waits in a queue. We differ from the RFC: the delay is that of a
 //! whole round trip, a queue of twice the target shrinks the window at once, and the first growth
@@ -25,6 +25,9 @@ const FIRST: f64 = 4.0 * STEP;
 
 /// The shortest round trip is forgotten after one to two of these: the path may have changed.
 const MEMORY: Duration = Duration::from_secs(30);
+
+/// Under a cap: a message that leaves later than it might, because a timer was late, does not delay the next.
+const LATE: Duration = Duration::from_millis(10);
 
 /// How much of a file may be on its way.
 #[derive(Debug)]
@@ -94,7 +97,8 @@ impl Window {
     pub fn on_sent(&mut self, bytes: usize, now: Instant) {
         if let Some(cap) = self.cap {
             let time = Duration::from_secs_f64(bytes as f64 * 8.0 / cap.as_bps().max(1) as f64);
-            self.free_at = Some(self.free_at.map_or(now, |at| at.max(now)) + time);
+            let earliest = now.checked_sub(LATE).unwrap_or(now);
+            self.free_at = Some(self.free_at.map_or(now, |at| at.max(earliest)) + time);
         }
     }
 

@@ -8,6 +8,7 @@ use super::{Link, Peer};
 use crate::clock;
 use crate::rtc::TransportEvent;
 use crate::rtc::channel::delivery::{Frame, Inbox, Outbox};
+use crate::rtc::channel::giving_way::GivingWay;
 use crate::rtc::channel::window::{Admission, Window};
 use crate::rtc::channel::{Channel, ChannelState, Mailbox};
 use crate::units::Bitrate;
@@ -15,18 +16,8 @@ use crate::units::Bitrate;
 /// A connection that is up for so long and brings no greeting has no such channels.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// With this much a path carries picture and sound at their best (`docs/bandwidth.md`).
-const ENOUGH_FOR_MEDIA: Bitrate = Bitrate::from_kbps(3_000);
-
-/// Media that takes this share of the estimate would take more if it could.
-const HUNGRY: f64 = 0.6;
-
-/// What files get then of the estimate, and at least.
-const SHARE_OF_FILES: f64 = 0.12;
-const LEAST_FOR_FILES: Bitrate = Bitrate::from_kbps(64);
-
-/// Over which time the rate of media is taken.
-const MEASURE: Duration = Duration::from_millis(500);
+/// Over which time the rate of media is taken: a single large picture in it does not look like hunger.
+const MEASURE: Duration = Duration::from_secs(1);
 
 /// One reliable channel.
 struct Lane {
@@ -36,6 +27,13 @@ struct Lane {
     window: Window,
 }
 
+/// Bytes that left since some moment.
+struct Measured {
+    since: Instant,
+    media: u64,
+    files: u64,
+}
+
 /// What a participant's channels know.
 pub(super) struct Channels {
     mailbox: Mailbox,
@@ -43,8 +41,9 @@ pub(super) struct Channels {
     state: Option<ChannelState>,
     /// When the next message may leave, if time alone decides.
     next: Option<Instant>,
-    /// Since when, and how many bytes of media left since.
-    measured: Option<(Instant, u64)>,
+    giving_way: GivingWay,
+    /// From the first media on.
+    measured: Option<Measured>,
 }
 
 impl Channels {
@@ -57,7 +56,7 @@ impl Channels {
             window: Window::default(),
         };
         let lanes = [lane(Channel::Chat), lane(Channel::Files)];
-        Self { mailbox, lanes, state: None, next: None, measured: None }
+        Self { mailbox, lanes, state: None, next: None, giving_way: GivingWay::default(), measured: None }
     }
 
     fn lane(&mut self, channel: Channel) -> Option<&mut Lane> {
@@ -66,18 +65,18 @@ impl Channels {
 
     /// Bytes of media leave.
     pub(super) fn on_media(&mut self, bytes: usize, now: Instant) {
-        self.measured.get_or_insert((now, 0)).1 += bytes as u64;
+        let begin = Measured { since: now, media: 0, files: 0 };
+        self.measured.get_or_insert(begin).media += bytes as u64;
     }
 
     /// Files give way while media has less than it needs.
     fn give_way(&mut self, estimate: Option<Bitrate>, now: Instant) {
-        let Some((since, bytes)) = self.measured else { return };
+        let Some(Measured { since, media, files }) = self.measured else { return };
         let elapsed = now.saturating_duration_since(since);
         let Some(estimate) = estimate.filter(|_| elapsed >= MEASURE) else { return };
-        self.measured = Some((now, 0));
-        let media = Bitrate::of(bytes, elapsed).as_bps() as f64;
-        let starves = estimate < ENOUGH_FOR_MEDIA && media > HUNGRY * estimate.as_bps() as f64;
-        let cap = starves.then(|| estimate.scaled(SHARE_OF_FILES).max(LEAST_FOR_FILES));
+        self.measured = Some(Measured { since: now, media: 0, files: 0 });
+        let rate = |bytes| Bitrate::of(bytes, elapsed);
+        let cap = self.giving_way.measured(estimate, rate(media), rate(files));
         if let Some(files) = self.lane(Channel::Files) {
             files.window.set_cap(cap);
         }
@@ -140,6 +139,9 @@ impl Peer {
                 }
                 let Some(frame) = lane.outbox.take(now) else { break };
                 lane.window.on_sent(size, now);
+                if let (Channel::Files, Some(measured)) = (lane.channel, &mut self.channels.measured) {
+                    measured.files += size as u64;
+                }
                 if let Err(error) = link.connection.send_data(lane.channel, frame).await {
                     // It is sent again by the next connection; this one is on its way out.
                     tracing::debug!(%error, "a message is not sent");
