@@ -96,7 +96,7 @@ fn bar(ui: &mut Ui, area: Rect, model: &UiModel, actions: &mut Vec<UiAction>) {
         // Whoever opened the room gives its link away, and may lock it.
         let is_owner = model.view.invite.is_some();
         let round = if is_owner { 8.0 } else { 7.0 };
-        let total = round * (size::ROUND + space::S) + LEAVE + 2.0 * space::S;
+        let total = round * (size::ROUND + space::S) + space::S + LEAVE;
         let t = theme::tokens(ui.ctx());
         if model.full_screen {
             let back = Rect::from_center_size(row.center(), vec2(total + 32.0, size::ROUND + 20.0));

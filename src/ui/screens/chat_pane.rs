@@ -4,7 +4,7 @@
 
 use eframe::egui::{
     Align, Align2, CornerRadius, Frame, Id, Key, Label, Layout, Margin, Modifiers, Rect, RichText,
-    ScrollArea, Sense, Stroke, TextEdit, Ui, UiBuilder, Vec2, pos2, vec2,
+    ScrollArea, Sense, Stroke, StrokeKind, TextEdit, Ui, UiBuilder, Vec2, pos2, vec2,
 };
 
 use super::gestures;
@@ -44,7 +44,9 @@ pub fn dock(area: Rect) -> (Option<Rect>, Rect) {
 pub fn show(ui: &mut Ui, place: Rect, model: &mut UiModel, actions: &mut Vec<UiAction>) {
     let t = theme::tokens(ui.ctx());
     ui.interact(place, Id::unique("chat pane"), Sense::click_and_drag());
-    ui.painter().rect_filled(place, CornerRadius::same(size::RADIUS_CARD), t.card);
+    let radius = CornerRadius::same(size::RADIUS_CARD);
+    ui.painter().rect_filled(place, radius, t.card);
+    ui.painter().rect_stroke(place, radius, Stroke::new(1.0, t.line), StrokeKind::Inside);
     let inner = place.shrink(space::M);
     ui.scope_builder(UiBuilder::new().scope_id(Id::unique("chat")).max_rect(inner), |ui| {
         head(ui, actions);
@@ -282,7 +284,7 @@ fn field(ui: &mut Ui, model: &mut UiModel, actions: &mut Vec<UiAction>) {
                 .hint_text(Word::ChatHint.text())
                 .char_limit(LONGEST_TEXT)
                 .desired_rows(rows)
-                .desired_width(width - 20.0)
+                .desired_width(width)
                 .margin(margin)
                 .frame(
                     Frame::NONE
@@ -294,7 +296,7 @@ fn field(ui: &mut Ui, model: &mut UiModel, actions: &mut Vec<UiAction>) {
         ui.ctx().accesskit_node_builder(response.id, |node| node.set_label(Word::ChatHint.text()));
         let stroke = if response.has_focus() { Stroke::new(2.0, t.accent) } else { Stroke::new(1.0, t.line) };
         let radius = CornerRadius::same(size::RADIUS);
-        ui.painter().rect_stroke(response.rect, radius, stroke, eframe::egui::StrokeKind::Inside);
+        ui.painter().rect_stroke(response.rect, radius, stroke, StrokeKind::Inside);
         if std::mem::take(&mut model.chat_wants_focus) {
             response.request_focus();
         }

@@ -65,11 +65,11 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen) -> Vec<UiActi
     chat_pane::ask_link(ui, model, &mut actions);
     let view = std::sync::Arc::clone(&model.view);
     let window = ui.ctx().content_rect();
-    // Not over the panel, where the matter is told at length, if there is a place beside it.
-    let right = match model.panel.dock(window.shrink2(vec2(space::L, 0.0))) {
-        (Some(beside), _) => beside.right(),
-        (None, _) => window.right() - space::L,
-    };
+    // Not over the chat, nor the panel, where the matter is told at length, if there is a place beside them.
+    let inside = window.shrink2(vec2(space::L, 0.0));
+    let beside_chat = if model.chat_open { chat_pane::dock(inside).0 } else { Some(inside) };
+    let beside = beside_chat.and_then(|rest| model.panel.dock(rest).0);
+    let right = beside.unwrap_or(inside).right();
     let corner = pos2(right, window.top() + size::HEADER + space::S);
     model.toasts.show(ui, &view.notices, corner, &mut actions);
     model.panel.clone().show_window(ui.ctx(), &mut actions);
