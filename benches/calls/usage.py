@@ -33,6 +33,19 @@ def cpu_seconds(pid):
     return total / TICKS
 
 
+def thread_seconds(pid, prefix):
+    """User and system time so far of those threads of the process whose names begin so."""
+    total = 0
+    for stat in Path(f"/proc/{pid}/task").glob("[0-9]*/stat"):
+        try:
+            before, fields = stat.read_text().rsplit(")", 1)
+        except OSError:
+            continue
+        if before.split("(", 1)[1].startswith(prefix):
+            total += sum(map(int, fields.split()[11:13]))
+    return total / TICKS
+
+
 def pss_mb(pid):
     """Proportional set size now, in MB (2^20)."""
     total = 0

@@ -219,8 +219,7 @@ impl Panel {
     }
 
     fn fill(&mut self, ui: &mut Ui) {
-        let base = theme::tokens(ui.ctx()).card;
-        let frame = Frame::NONE.fill(base).inner_margin(Margin::same(space::M as i8));
+        let frame = Frame::NONE.inner_margin(Margin::same(space::M as i8));
         CentralPanel::default().frame(frame).show(ui, |ui| self.contents(ui));
     }
 

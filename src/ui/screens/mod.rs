@@ -40,8 +40,8 @@ pub struct Screen<'a> {
 /// Draws the whole window; gives what was clicked.
 pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen) -> Vec<UiAction> {
     let mut actions = Vec::new();
-    let base = theme::tokens(ui.ctx()).base;
-    CentralPanel::default().frame(Frame::NONE.fill(base)).show(ui, |ui| {
+    // The window was cleared in this colour; a second coat is dear where the processor draws every point.
+    CentralPanel::default().frame(Frame::NONE).show(ui, |ui| {
         let covered = model.draft.is_some() || model.checkup.is_some() || model.share_picker.is_some();
         if covered {
             ui.disable();
