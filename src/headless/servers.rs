@@ -34,7 +34,7 @@ impl ServerArgs {
     /// # Errors
     /// One sentence about a URL that cannot be one, or about missing credentials.
     pub fn ice_servers(&self) -> Result<Vec<IceServer>, String> {
-        self.stun.iter().try_for_each(|url| check_ice_url(url, &["stun", "stuns"]))?;
+        self.stun.iter().try_for_each(|url| check_ice_url(url, &["stun"]))?;
         self.turn.iter().try_for_each(|url| check_ice_url(url, &["turn", "turns"]))?;
         if !self.turn.is_empty() && (self.turn_user.is_none() || self.turn_pass.is_none()) {
             return Err("--turn needs --turn-user and --turn-pass".into());

@@ -5,13 +5,15 @@
 //! (240.0.0.0/4, RFC 1112; 100::/64, RFC 6666). What it sends there goes where the URL says, by
 //! [`super::routes`]. A URL that does not work is told, once, as an [`Event::Problem`].
 
-use std::collections::{HashMap, VecDeque};
+mod place;
+mod trial;
+
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ::rtc::ice::url::{ProtoType, SchemeType, Url};
 use ::rtc::peer_connection::transport::RTCIceServer;
 use signaling_protocol::IceServer;
 
@@ -22,7 +24,9 @@ use crate::dial::{Dialer, names};
 use crate::rtc::engine::{Event, EventSender};
 use crate::rtc::stats::{FailedStep, ServerFailure, ServerTransport};
 use crate::rtc::stun::SharedAccounts;
-use crate::server_url::Host;
+pub use place::{Place, Service};
+pub use trial::Standing;
+use trial::Trial;
 
 /// URLs that one connection uses in its life. A server that names ever new ones is not followed.
 const MOST_SERVERS: usize = 32;
@@ -44,83 +48,6 @@ const REVIEW: Duration = Duration::from_millis(250);
 
 /// After so many looks, a server that has not answered does not work: 4 s.
 const REVIEWS: usize = 16;
-
-/// What is asked of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Service {
-    /// Our address as others see it.
-    Stun,
-    /// A relay.
-    Turn,
-}
-
-/// A STUN or TURN URL, understood.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
-    /// For what.
-    pub service: Service,
-    /// How; the cheapest comes first in their order.
-    pub transport: ServerTransport,
-    /// Where.
-    pub host: Host,
-    /// Where there.
-    pub port: u16,
-}
-
-impl Place {
-    /// RFC 7064 and RFC 7065. The error is the clause "it …".
-    fn parse(url: &str) -> Result<Self, &'static str> {
-        const NONE: &str = "it is not a STUN or TURN address";
-        // Not in the RFC, but often written.
-        let parsed = Url::parse_url(url.strip_suffix("?transport=udp").unwrap_or(url)).map_err(|_| NONE)?;
-        let (service, transport) = match (parsed.scheme, parsed.proto) {
-            (SchemeType::Stun, _) => (Service::Stun, ServerTransport::Udp),
-            (SchemeType::Turn, ProtoType::Udp) => (Service::Turn, ServerTransport::Udp),
-            (SchemeType::Turn, ProtoType::Tcp) => (Service::Turn, ServerTransport::Tcp),
-            (SchemeType::Turns, ProtoType::Tcp) if !url.ends_with("?transport=udp") => {
-                (Service::Turn, ServerTransport::Tls)
-            }
-            (SchemeType::Turns, _) => return Err("it asks for TURN over DTLS, which is not supported"),
-            (SchemeType::Stuns, _) => {
-                return Err("STUN over TLS tells no address that a call could use; name it with stun:");
-            }
-            _ => return Err(NONE),
-        };
-        if parsed.port == 0 {
-            return Err("port 0 cannot be reached");
-        }
-        let host = match parsed.host.parse::<IpAddr>() {
-            Ok(ip) if ip.is_unspecified() || ip.is_multicast() => return Err("its address is no server's"),
-            Ok(ip) => Host::from(ip),
-            Err(_) => Host::Name(parsed.host.to_ascii_lowercase()),
-        };
-        Ok(Self { service, transport, host, port: parsed.port })
-    }
-}
-
-/// What became of asking a server from one socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// No answer yet; what has gone wrong so far.
-    Asking(Option<ServerFailure>),
-    /// It answered as it should.
-    Works,
-    /// It would, but a cheaper way to a relay works already.
-    Spare,
-    /// It did not; the text is the clause "it …".
-    Failed(ServerFailure),
-}
-
-impl Standing {
-    /// Failed at `step`.
-    pub fn failed(step: FailedStep, text: impl Into<String>) -> Self {
-        Self::Failed(ServerFailure { step, text: text.into() })
-    }
-
-    fn silent() -> Self {
-        Self::failed(FailedStep::Silent, "it does not answer")
-    }
-}
 
 /// Who is behind an address that the crate sends to.
 #[derive(Clone, Debug)]
@@ -155,40 +82,6 @@ pub struct Server {
     number: u16,
     resolved: tokio::sync::Mutex<Option<(Instant, Vec<SocketAddr>)>>,
     trial: Mutex<Trial>,
-}
-
-#[derive(Debug, Default)]
-struct Trial {
-    standings: HashMap<SocketAddr, Standing>,
-    judging: bool,
-    /// Nothing is told any more: it worked, or it was told.
-    settled: bool,
-}
-
-impl Trial {
-    /// `None` while it is open.
-    fn verdict(&self, overdue: bool) -> Option<Standing> {
-        let mut failed = None;
-        let mut silent = false;
-        for (local, standing) in &self.standings {
-            match standing {
-                Standing::Works | Standing::Spare => return Some(Standing::Works),
-                Standing::Asking(_) if !overdue => return None,
-                Standing::Asking(None) => silent |= !local.ip().is_loopback(),
-                // One's own addresses lead to nobody else; what happened there tells least.
-                Standing::Asking(Some(_)) | Standing::Failed(_)
-                    if failed.is_some() && local.ip().is_loopback() => {}
-                Standing::Asking(Some(failure)) | Standing::Failed(failure)
-                    if failed.is_some() && failure.step == FailedStep::Family => {}
-                Standing::Asking(Some(failure)) | Standing::Failed(failure) => failed = Some(failure.clone()),
-            }
-        }
-        // That sockets of one family cannot reach it says nothing when those of the other one asked.
-        if silent && failed.as_ref().is_some_and(|failure| failure.step == FailedStep::Family) {
-            failed = None;
-        }
-        Some(failed.map_or_else(Standing::silent, Standing::Failed))
-    }
 }
 
 impl Server {
@@ -512,35 +405,6 @@ mod tests {
         assert!(matches!(behind("192.0.2.1:1"), Behind::Itself));
         let nowhere = servers.resolve("none.sightline.invalid:3478");
         assert!(nowhere.iter().all(|address| matches!(servers.behind(*address), Behind::Nobody)));
-    }
-
-    #[test]
-    fn a_server_that_works_from_one_socket_is_no_problem() {
-        let mut trial = Trial::default();
-        let at = |n: u8| SocketAddr::from(([127, 0, 0, n], 1));
-        let failed = Standing::failed(FailedStep::Connect, "nothing answers there");
-        trial.standings.insert(at(1), failed.clone());
-        trial.standings.insert(at(2), Standing::Asking(None));
-        assert_eq!(trial.verdict(false), None);
-        assert_eq!(trial.verdict(true), Some(failed));
-        trial.standings.insert(at(2), Standing::Works);
-        assert_eq!(trial.verdict(false), Some(Standing::Works));
-        trial.standings = HashMap::from([(at(1), Standing::Asking(None))]);
-        assert_eq!(trial.verdict(true), Some(Standing::silent()));
-    }
-
-    #[test]
-    fn a_family_that_cannot_reach_a_server_says_nothing_when_the_other_one_asked() {
-        let foreign = Standing::failed(FailedStep::Family, "it has no IPv6 address");
-        let refused = Standing::failed(FailedStep::Connect, "nothing answers there");
-        let (v4, v6): (SocketAddr, SocketAddr) =
-            ("192.0.2.7:1".parse().unwrap(), "[2001:db8::7]:1".parse().unwrap());
-        for (other, verdict) in [(Standing::Asking(None), Standing::silent()), (refused.clone(), refused)] {
-            let standings = HashMap::from([(v6, foreign.clone()), (v4, other)]);
-            assert_eq!(Trial { standings, ..Trial::default() }.verdict(true), Some(verdict));
-        }
-        let standings = HashMap::from([(v6, foreign.clone())]);
-        assert_eq!(Trial { standings, ..Trial::default() }.verdict(true), Some(foreign));
     }
 
     proptest! {
