@@ -11,14 +11,22 @@ use crate::rtc::PeerPhase;
 /// First step of the backoff.
 const STEP: Duration = Duration::from_millis(300);
 
-/// Longest wait between two attempts.
+/// Longest wait between two of the first attempts: a server that is only started again is back within
+/// seconds, and whose path broke meanwhile hears nothing until then.
+const LONGEST_AT_FIRST: Duration = Duration::from_millis(1_500);
+
+/// So many attempts are the first ones: some ten seconds.
+const FIRST: u32 = 15;
+
+/// Longest wait between two later attempts.
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// How long to wait before attempt number `attempt` (from 0): full jitter over `0.3 s · 2^attempt`,
-/// at most 10 s, so that a server that comes back is not met by everybody at once. `chance` is
-/// uniform in 0.0..1.0.
+/// at most 1.5 s and later 10 s, so that a server that comes back is not met by everybody at once.
+/// `chance` is uniform in 0.0..1.0.
 pub fn backoff(attempt: u32, chance: f64) -> Duration {
-    let ceiling = STEP.saturating_mul(2u32.saturating_pow(attempt.min(10))).min(LONGEST);
+    let longest = if attempt < FIRST { LONGEST_AT_FIRST } else { LONGEST };
+    let ceiling = STEP.saturating_mul(2u32.saturating_pow(attempt.min(10))).min(longest);
     ceiling.mul_f64(chance.clamp(0.0, 1.0))
 }
 
@@ -218,7 +226,7 @@ mod tests {
     fn waits_grow_to_ten_seconds_and_are_spread_from_zero() {
         assert_eq!(backoff(0, 1.0), Duration::from_millis(300));
         assert_eq!(backoff(1, 1.0), Duration::from_millis(600));
-        assert_eq!(backoff(3, 0.5), Duration::from_millis(1200));
+        assert_eq!(backoff(3, 0.5), Duration::from_millis(750));
         assert_eq!(backoff(u32::MAX, 1.0), seconds(10));
         assert_eq!(backoff(7, 0.0), Duration::ZERO);
     }

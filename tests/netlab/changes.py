@@ -170,8 +170,8 @@ def change_without_server(programs, folder):
         return scene.flows(back), 1500
 
 
-def suspended(programs, folder, seconds=10):
-    """one side is stopped for 10 s (suspend), then goes on; from then"""
+def suspended(programs, folder, seconds=60):
+    """one side is stopped for a minute (suspend), then goes on; from then"""
     with Scene(programs, folder) as scene:
         scene.call.callee.signal(signal.SIGSTOP)
         time.sleep(seconds)
