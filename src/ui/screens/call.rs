@@ -72,8 +72,8 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen, actions: &mut
     }
 }
 
-/// Whether the floating buttons are seen: something moved lately, or the keyboard is among them.
-fn controls_wanted(ui: &Ui, model: &UiModel) -> bool {
+/// Whether what floats over a picture is seen: something moved lately, or the keyboard is among it.
+pub(super) fn controls_wanted(ui: &Ui, model: &UiModel) -> bool {
     let quiet =
         ui.input(|input| input.pointer.time_since_last_movement().min(input.pointer.time_since_last_click()));
     let focus = ui.memory(|memory| memory.focused()).is_some();

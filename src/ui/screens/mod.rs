@@ -70,7 +70,9 @@ pub fn show(ui: &mut Ui, model: &mut UiModel, screen: &mut Screen) -> Vec<UiActi
     let beside_chat = if model.chat_open { chat_pane::dock(inside).0 } else { Some(inside) };
     let beside = beside_chat.and_then(|rest| model.panel.dock(rest).0);
     let right = beside.unwrap_or(inside).right();
-    let corner = pos2(right, window.top() + size::HEADER + space::S);
+    // Nor over the button that ends the showing of a screen.
+    let top = share_banner::below(window.with_min_y(window.top() + size::HEADER), model).top();
+    let corner = pos2(right, top + space::S);
     model.toasts.show(ui, &view.notices, corner, &mut actions);
     model.panel.clone().show_window(ui.ctx(), &mut actions);
     actions

@@ -76,12 +76,13 @@ pub fn show(ui: &Ui, model: &mut UiModel, screen: &mut Screen, actions: &mut Vec
                     Some((index, item)) => drag_area(ui, index, item, height, &mut picker, screen, actions),
                     None => {
                         picker.area_of = None;
-                        ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(
-                            ui,
-                            |ui| {
+                        ScrollArea::vertical()
+                            .auto_shrink([false, true])
+                            .max_height(height)
+                            .min_scrolled_height(height)
+                            .show(ui, |ui| {
                                 list(ui, items, &mut picker, screen, actions);
-                            },
-                        );
+                            });
                     }
                 }
             }

@@ -9,7 +9,7 @@ use signaling_protocol::PeerId;
 use super::header::name_of;
 use super::share_banner::format_picture;
 use super::stage::{self, Looks, Who};
-use super::{Screen, share_hand, theme};
+use super::{Screen, call, share_hand, theme};
 use crate::engine::frames::FrameKey;
 use crate::engine::view::{CallPhase, PeerView};
 use crate::pointer::Point;
@@ -152,9 +152,14 @@ fn look(
         (false, true) => drop(response.on_hover_cursor(CursorIcon::Grab)),
         (false, false) => {}
     }
+    let alone = model.full_screen || model.viewing.apart;
+    if alone && !call::controls_wanted(ui, model) {
+        return;
+    }
     // The floating buttons of a full screen are at the bottom.
     let lift = if model.full_screen && !model.viewing.apart { size::BAR } else { 0.0 };
-    let corner = part.rect.with_max_y(part.rect.bottom() - lift);
+    // Not where the picture ends: what is pressed stays where it is, and often beside the picture.
+    let corner = place.with_max_y(place.bottom() - lift);
     let tools = tools(ui, corner, peer, allowed, &mut model.viewing);
     caption(ui, corner.with_max_x(tools.left() - space::S), peer);
 }
