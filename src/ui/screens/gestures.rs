@@ -18,6 +18,9 @@ use crate::ui::widgets::button::{IconButton, Kind};
 use crate::ui::widgets::text;
 use crate::ui::words::Word;
 
+/// Where faces begin to rise, with the name below them: above the names of those in the pictures.
+const FROM_BELOW: f32 = 118.0;
+
 /// The faces, in a row.
 pub fn faces(ui: &mut Ui, actions: &mut Vec<UiAction>) {
     ui.horizontal(|ui| {
@@ -88,7 +91,8 @@ pub fn over_pictures(ui: &Ui, stage: Rect, model: &mut UiModel) {
         let gone = (since / 5.0).clamp(0.0, 1.0);
         let color = |base: Color32| base.gamma_multiply(1.0 - gone * gone);
         let x = stage.left() + 48.0 + (n % 6) as f32 * 56.0;
-        let at = pos2(x.min(stage.right() - 40.0), stage.bottom() - 96.0 - gone * stage.height() * 0.35);
+        let at =
+            pos2(x.min(stage.right() - 40.0), stage.bottom() - FROM_BELOW - gone * stage.height() * 0.35);
         let back = Rect::from_center_size(at, vec2(46.0, 46.0));
         ui.painter().rect_filled(back, CornerRadius::same(23), color(t.overlay));
         let font = icons::font(Weight::Fill, 26.0);
