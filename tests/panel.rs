@@ -16,14 +16,15 @@ use eframe::egui::accesskit::Role;
 use eframe::egui::{self, Key, Modifiers, Rect, Theme, Vec2, pos2, vec2};
 use egui_kittest::kittest::{NodeT as _, Queryable as _, by};
 use egui_kittest::{Harness, Node};
+use sightline::clock;
 use sightline::diagnosis::{Rule, Severity, Side, Verdict};
 use sightline::engine::command::Command;
 use sightline::engine::frames::{FrameKey, FrameSlots};
 use sightline::engine::view::CallView;
-use sightline::record::{Direction, Entry, History, What};
+use sightline::record::{Direction, Entry, History, Limits, What};
 use sightline::ui::keys;
 use sightline::ui::model::{Effect, UiModel};
-use sightline::ui::panel::model::{Place, Tab};
+use sightline::ui::panel::model::{Place, Tab, TimeWindow};
 use sightline::ui::screens::{self, Screen};
 use sightline::ui::theme;
 use sightline::ui::video::Pictures;
@@ -272,6 +273,35 @@ fn plots_stand_in_a_fixed_order_and_say_their_values() {
     }
     click(&mut window, "Hold the plots");
     window.get_by_label("Follow the call");
+}
+
+#[test]
+fn an_hour_of_four_streams_stays_within_its_memory_and_is_drawn_while_the_pointer_moves() {
+    let history = histories::call(3_600);
+    let bytes = history.bytes();
+    assert!(bytes <= Limits::LIVE.bytes(), "{bytes} of at most {}", Limits::LIVE.bytes());
+    let mut window = in_call(history);
+    tab(&mut window, "Media");
+    window.state_mut().model.panel.lock().model.time.span = Some(TimeWindow::SPANS[2]);
+    window.run_ok();
+    let mut took: Vec<f64> = (0..60)
+        .map(|step| {
+            let begin = clock::now();
+            // Under the pointer nothing is a still picture: all of it is laid out.
+            window.hover_at(pos2(800.0 + step as f32, 300.0));
+            window.step();
+            let triangles = window.ctx.tessellate(window.output().shapes.clone(), 1.0);
+            assert!(!triangles.is_empty());
+            clock::now().saturating_duration_since(begin).as_secs_f64() * 1e3
+        })
+        .collect();
+    took.sort_by(f64::total_cmp);
+    println!(
+        "an hour of four streams: {} kB; a frame of its plots {:.1} ms, p95 {:.1} ms",
+        bytes / 1000,
+        took[30],
+        took[57]
+    );
 }
 
 #[test]
