@@ -14,7 +14,8 @@ window_packages=(libx11-6 libx11-xcb1 libxcursor1 libxi6 libxkbcommon0 libxkbcom
   libwayland-client0 libwayland-egl1 libegl1 libgl1 libgl1-mesa-dri)
 # For the tests: a screen, sound devices and a desktop bus that exist only in memory, a voice, networks
 # in namespaces, and the validators of what goes into the package.
-test_packages=(xvfb xauth xdotool imagemagick pulseaudio pulseaudio-utils dbus at-spi2-core
+test_packages=(xvfb xauth xdotool imagemagick pulseaudio pulseaudio-utils pipewire pipewire-pulse wireplumber
+  dbus at-spi2-core
   python3-gi gir1.2-atspi-2.0 espeak-ng sox iproute2 nftables openssl
   tcpdump desktop-file-utils appstream)
 

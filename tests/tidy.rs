@@ -25,7 +25,9 @@ const BORDERS: &[Border] = &[
     },
     Border {
         crosses: |code| {
-            ["nokhwa", "cpal", "x11rb", "ashpd", "pipewire"].iter().any(|name| names_crate(code, name))
+            ["nokhwa", "cpal", "x11rb", "ashpd", "pipewire", "pulseaudio"]
+                .iter()
+                .any(|name| names_crate(code, name))
         },
         inside: &["src/media/"],
         why: "names a device library outside src/media",

@@ -446,18 +446,33 @@ fn what_is_shared_is_chosen_by_its_name_and_ended_with_one_click() {
     // The dialog grows with what is in it, and then finds its place.
     window.run_steps(4);
     click(&mut window, "Smooth motion");
-    let share = Command::Share { target, mode: ShareMode::Motion };
+    click(&mut window, "Share the sound of this computer");
+    let share = Command::Share { target, mode: ShareMode::Motion, sound: Switch::On };
     let expected = vec![Effect::Send(share), Effect::Send(Command::LookAtScreens(Switch::Off))];
     assert_eq!(click(&mut window, "Share HDMI-1, 1920x1080"), expected);
     assert!(window.query_by_label("What do you want to share?").is_none());
 
     window.state_mut().model.see(Arc::new(view("sharing").unwrap()), false, 0.0);
     window.run_ok();
-    window.get_by_label_contains("Seen by Grace");
+    window.get_by_label_contains("with sound. Seen by Grace");
     assert_eq!(click(&mut window, "Stop sharing"), sends(Command::StopShare));
     assert_eq!(click(&mut window, "Smooth motion"), sends(Command::ShareAs(ShareMode::Motion)));
     let off = Command::Pointer(PointerCommand::Allow(Switch::Off));
     assert_eq!(click(&mut window, "Switch off that others point and draw on your screen"), sends(off));
+}
+
+#[test]
+fn where_the_sound_of_the_computer_cannot_be_shared_the_choice_says_why() {
+    let mut window = window(in_call());
+    click(&mut window, "Share your screen");
+    let why = "The sound of this computer does not work: there is no PulseAudio or PipeWire server.";
+    let screens = Screens::Portal;
+    let cannot = CallView { screens, no_screen_sound: Some(why.into()), ..in_call() };
+    window.state_mut().model.see(Arc::new(cannot), false, 0.0);
+    window.run_steps(4);
+    window.get_by_label(why);
+    let tick = window.get_by_label("Share the sound of this computer");
+    assert!(tick.accesskit_node().is_disabled());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use signaling_protocol::PeerId;
 
-use crate::engine::command::ShareMode;
+use crate::engine::command::{ShareMode, Switch};
 use crate::media::EncoderTarget;
 use crate::units::{Bitrate, Resolution};
 
@@ -22,6 +22,8 @@ pub struct Targets {
     pub video: Option<EncoderTarget>,
     /// The screen; `None` while none is shown, or there is no room for it.
     pub screen: Option<EncoderTarget>,
+    /// Its sound; `None` while it has none, or there is no room for it.
+    pub screen_sound: Option<Bitrate>,
 }
 
 /// What the sound encoder is asked for.
@@ -53,6 +55,14 @@ const SOUND: [(Bitrate, Bitrate); 6] = [
     (Bitrate::from_kbps(70), Bitrate::from_kbps(24)),
     (Bitrate::from_kbps(40), Bitrate::from_kbps(16)),
     (Bitrate::ZERO, Bitrate::from_kbps(10)),
+];
+
+/// The same for the sound of a screen, in stereo; with less than the last it would take from the voice.
+const SCREEN_SOUND: [(Bitrate, Bitrate); 4] = [
+    (Bitrate::from_kbps(1_500), Bitrate::from_kbps(128)),
+    (Bitrate::from_kbps(600), Bitrate::from_kbps(96)),
+    (Bitrate::from_kbps(300), Bitrate::from_kbps(64)),
+    (Bitrate::from_kbps(120), Bitrate::from_kbps(32)),
 ];
 
 /// Below this a picture shows nothing worth the sound that it would disturb.
@@ -106,12 +116,19 @@ pub struct Adapter {
     estimates: BTreeMap<PeerId, Estimate>,
     picture: Picture,
     share: Option<ShareMode>,
+    share_sound: Switch,
 }
 
 impl Adapter {
     /// Before any estimate.
     pub fn new(cap: Option<Bitrate>) -> Self {
-        Self { cap, estimates: BTreeMap::new(), picture: Picture::Sent, share: None }
+        Self {
+            cap,
+            estimates: BTreeMap::new(),
+            picture: Picture::Sent,
+            share: None,
+            share_sound: Switch::Off,
+        }
     }
 
     /// The person's cap on the picture.
@@ -119,9 +136,9 @@ impl Adapter {
         self.cap = cap;
     }
 
-    /// A screen is shown, or none.
-    pub fn set_share(&mut self, share: Option<ShareMode>) {
-        self.share = share;
+    /// A screen is shown, with its sound or without, or none.
+    pub fn set_share(&mut self, share: Option<ShareMode>, sound: Switch) {
+        (self.share, self.share_sound) = (share, sound);
     }
 
     /// What may be sent to a participant.
@@ -145,7 +162,10 @@ impl Adapter {
         let total = self.estimates.values().map(|estimate| estimate.bitrate).min().unwrap_or(INITIAL);
         let loss = self.estimates.values().map(|estimate| estimate.loss).fold(0.0, f32::max);
         let audio = SOUND.iter().find(|(from, _)| total >= *from).map_or(SOUND[5].1, |(_, rate)| *rate);
-        let left = total.as_bps().saturating_sub(audio.as_bps() + AUDIO_OVERHEAD.as_bps());
+        let screen_sound = self.screen_sound(total);
+        let sounds = [Some(audio), screen_sound].into_iter().flatten();
+        let sounds: u64 = sounds.map(|sound| sound.as_bps() + AUDIO_OVERHEAD.as_bps()).sum();
+        let left = total.as_bps().saturating_sub(sounds);
         let left = Bitrate::from_bps(left).scaled(1.0 / VIDEO_OVERHEAD);
         let (bitrate, screen) = self.divide(left);
         let bitrate = bitrate.min(self.cap.unwrap_or(MOST_VIDEO));
@@ -159,7 +179,14 @@ impl Adapter {
             max_resolution: LARGEST_SCREEN,
             max_fps: FASTEST_SCREEN,
         });
-        Targets { audio: AudioTarget { bitrate: audio, loss }, video, screen }
+        Targets { audio: AudioTarget { bitrate: audio, loss }, video, screen, screen_sound }
+    }
+
+    /// What the sound of the screen gets.
+    fn screen_sound(&self, total: Bitrate) -> Option<Bitrate> {
+        let shared = self.share.is_some() && self.share_sound.is_on();
+        let rate = SCREEN_SOUND.iter().find(|(from, _)| total >= *from).map(|(_, rate)| *rate);
+        rate.filter(|_| shared)
     }
 
     /// What the camera and the screen get of what is left for pictures.
@@ -265,7 +292,7 @@ mod tests {
         let now = crate::clock::now();
         let mut adapter = Adapter::new(None);
         assert_eq!(at(&mut adapter, 1_000, now).screen, None);
-        adapter.set_share(Some(ShareMode::Text));
+        adapter.set_share(Some(ShareMode::Text), Switch::Off);
         let kbps = |target: Option<EncoderTarget>| target.map_or(0, |target| target.bitrate.as_bps() / 1_000);
         let targets = at(&mut adapter, 1_000, now);
         assert!((700..800).contains(&kbps(targets.screen)), "{targets:?}");
@@ -273,8 +300,22 @@ mod tests {
         let little = at(&mut adapter, 250, now);
         assert_eq!(kbps(little.video), 0);
         assert!(kbps(little.screen) > 150, "{little:?}");
-        adapter.set_share(Some(ShareMode::Motion));
+        adapter.set_share(Some(ShareMode::Motion), Switch::Off);
         assert!(kbps(at(&mut adapter, 9_000, now + RETURN_AFTER).screen) == 6_000);
+    }
+
+    #[test]
+    fn the_sound_of_a_screen_takes_little_and_leaves_before_the_voice() {
+        let now = crate::clock::now();
+        let mut adapter = Adapter::new(None);
+        adapter.set_share(Some(ShareMode::Motion), Switch::On);
+        let rates = [2_000, 700, 300, 150, 100].map(|kbps| at(&mut adapter, kbps, now).screen_sound);
+        assert_eq!(
+            rates,
+            [Some(128), Some(96), Some(64), Some(32), None].map(|rate| rate.map(Bitrate::from_kbps))
+        );
+        adapter.set_share(Some(ShareMode::Motion), Switch::Off);
+        assert_eq!(at(&mut adapter, 2_000, now).screen_sound, None);
     }
 
     proptest! {
@@ -282,16 +323,19 @@ mod tests {
         fn sound_and_picture_together_stay_within_the_estimate(
             rates in proptest::collection::vec((0u64..10_000, any::<f32>()), 1..50),
             share in proptest::option::of(prop_oneof![Just(ShareMode::Text), Just(ShareMode::Motion)]),
+            sound in any::<bool>(),
         ) {
             let now = crate::clock::now();
             let mut adapter = Adapter::new(None);
-            adapter.set_share(share);
+            adapter.set_share(share, if sound { Switch::On } else { Switch::Off });
             for (n, (kbps, loss)) in rates.into_iter().enumerate() {
                 adapter.on_estimate(&peer("a"), Bitrate::from_kbps(kbps), loss);
                 let targets = adapter.targets(now + Duration::from_millis(n as u64 * 500));
                 let pictures = [targets.video, targets.screen].into_iter().flatten();
                 let pictures: u64 = pictures.map(|target| target.bitrate.as_bps()).sum();
-                prop_assert!(pictures == 0 || targets.audio.bitrate.as_bps() + pictures <= kbps * 1_000);
+                let sounds = targets.audio.bitrate.as_bps() + targets.screen_sound.map_or(0, Bitrate::as_bps);
+                prop_assert!(pictures == 0 || sounds + pictures <= kbps * 1_000);
+                prop_assert!(targets.screen_sound.is_none() || sounds <= kbps * 1_000);
                 prop_assert!((0.0..=1.0).contains(&targets.audio.loss));
             }
         }

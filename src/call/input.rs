@@ -21,7 +21,12 @@ pub enum Input {
     /// Our cap on the picture's bitrate.
     MaxBitrate(Option<Bitrate>),
     /// A screen of ours is shown, or none.
-    Share(Option<ShareMode>),
+    Share {
+        /// How; `None`: none is shown.
+        mode: Option<ShareMode>,
+        /// Whether its sound is shared too.
+        sound: Switch,
+    },
     /// A server is being started in this process; `Open` or `OpenFailed` follows.
     Hosting,
     /// The server in this process could not be started.

@@ -49,7 +49,7 @@ pub struct CallMachine {
     pub(super) knockers: Vec<Knocker>,
     pub(super) notices: Notices,
     pub(super) adapter: Adapter,
-    pub(super) share: Option<ShareMode>,
+    pub(super) share: (Option<ShareMode>, Switch),
     pub(super) quality: Option<Quality>,
     pub(super) connected_since: Option<Instant>,
     pub(super) refresh_at: Option<Instant>,
@@ -119,7 +119,7 @@ impl CallMachine {
             knockers: Vec::new(),
             notices: Notices::default(),
             adapter: Adapter::new(None),
-            share: None,
+            share: (None, Switch::Off),
             quality: None,
             connected_since: None,
             refresh_at: None,
@@ -357,7 +357,8 @@ impl CallMachine {
             out.push(Effect::StartMedia);
             self.targets = None;
             self.adapter = Adapter::new(self.max_bitrate);
-            self.adapter.set_share(self.share);
+            let (mode, sound) = self.share;
+            self.adapter.set_share(mode, sound);
             self.encode(now, out);
         }
     }

@@ -23,9 +23,9 @@ impl CallMachine {
                 self.max_bitrate = cap;
                 self.adapter.set_cap(cap);
             }
-            Input::Share(mode) => {
-                self.share = mode;
-                self.adapter.set_share(mode);
+            Input::Share { mode, sound } => {
+                self.share = (mode, sound);
+                self.adapter.set_share(mode, sound);
                 if self.media_open {
                     self.encode(now, out);
                 }

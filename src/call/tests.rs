@@ -48,6 +48,7 @@ fn description(kind: DescriptionKind) -> Signal {
         proof: None,
         moves: true,
         screens: true,
+        screen_sound: true,
         replaces: false,
         connection: FIRST,
     }
@@ -71,6 +72,7 @@ fn proven(kind: DescriptionKind, secret: u8) -> serde_json::Value {
         proof,
         moves: true,
         screens: true,
+        screen_sound: true,
         replaces: false,
         connection: FIRST,
     })
@@ -582,11 +584,21 @@ fn an_answer_that_the_link_does_not_vouch_for_ends_the_call_before_it_begins() {
                 proof,
                 moves,
                 screens,
+                screen_sound,
                 replaces,
                 connection,
             } => {
                 let kind = DescriptionKind::Answer;
-                value(Signal::Description { kind, sdp, proof, moves, screens, replaces, connection })
+                value(Signal::Description {
+                    kind,
+                    sdp,
+                    proof,
+                    moves,
+                    screens,
+                    screen_sound,
+                    replaces,
+                    connection,
+                })
             }
             _ => answer,
         };

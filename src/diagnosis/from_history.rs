@@ -11,6 +11,7 @@ use super::facts::{
 };
 use super::peer::{NatKind, PeerFacts};
 use crate::engine::view::EndReason;
+use crate::record::series::StreamId;
 use crate::record::{self, DeviceKind, DeviceWord, History, Metric, Phase, Scope, Side, What};
 use crate::rtc::nat::Mapping;
 use crate::rtc::stats::{
@@ -401,6 +402,14 @@ impl Media<'_> {
     }
 
     /// The mean over all streams of a direction, of those that have values.
+    /// What a shared screen plays is no voice: it may pause, and nobody is misunderstood for it.
+    fn is_sound_of_screen(&self, id: StreamId) -> bool {
+        let sent = self.report.outbound().map(|stream| (stream.ssrc, stream.kind, &stream.content_type));
+        let received = self.report.inbound().map(|stream| (stream.ssrc, stream.kind, &stream.content_type));
+        sent.chain(received)
+            .any(|(ssrc, kind, content)| ssrc == id.ssrc && kind == Kind::Audio && content.is_some())
+    }
+
     fn worst(
         &self,
         direction: record::Direction,
@@ -409,7 +418,10 @@ impl Media<'_> {
         span: f64,
     ) -> Option<f64> {
         let scopes = self.history.series.scopes().into_iter().filter(|scope| match scope {
-            Scope::Stream(id) => id.direction == direction && kind.is_none_or(|kind| kind == id.kind),
+            Scope::Stream(id) => {
+                let asked = id.direction == direction && kind.is_none_or(|kind| kind == id.kind);
+                asked && !self.is_sound_of_screen(*id)
+            }
             Scope::Connection => false,
         });
         scopes.filter_map(|scope| self.mean(scope, metric, span)).reduce(f64::max)
@@ -470,6 +482,8 @@ impl Media<'_> {
             .report
             .inbound()
             .filter(|stream| stream.kind == kind)
+            // What a shared screen plays is no voice.
+            .filter(|stream| kind == Kind::Video || stream.content_type.is_none())
             .max_by(|a, b| heard(a).total_cmp(&heard(b)));
         let heard = newest.and_then(|stream| stream.last_packet_received_timestamp).unwrap_or(connected);
         let count = |of: fn(&InboundRtp) -> Option<u64>| newest.and_then(of).unwrap_or_default();
@@ -525,7 +539,10 @@ impl Media<'_> {
         let sent = record::Direction::Sent;
         let level = self.history.series.iter().find_map(|(scope, metric, series)| match scope {
             Scope::Stream(id)
-                if id.direction == sent && id.kind == Kind::Audio && metric == Metric::AudioLevel =>
+                if id.direction == sent
+                    && id.kind == Kind::Audio
+                    && !self.is_sound_of_screen(id)
+                    && metric == Metric::AudioLevel =>
             {
                 Some(series)
             }

@@ -149,6 +149,8 @@ pub enum Command {
         target: ScreenTarget,
         /// What is more important about it.
         mode: ShareMode,
+        /// Whether they hear what this computer plays, too.
+        sound: Switch,
     },
     /// The screen that is shown is another thing to look at now.
     ShareAs(ShareMode),

@@ -1,12 +1,17 @@
 //! Turns a choice into an open source or sink. Blocks; runs on a thread of its own.
 
 use crate::media::sink::{null::NullSink, wav::WavSink};
-use crate::media::source::{pattern::Pattern, tone::Tone, wav::WavFile, y4m::Y4mFile};
-use crate::media::{AudioSink, AudioSource, DeviceError, VideoSource};
+use crate::media::source::{
+    pattern::Pattern,
+    tone::Tone,
+    wav::{StereoWavFile, WavFile},
+    y4m::Y4mFile,
+};
+use crate::media::{AudioSink, AudioSource, DeviceError, StereoSource, VideoSource};
 use crate::units::Resolution;
 
 use super::command::DeviceChoice;
-use super::parts::{AudioChoice, SinkChoice, VideoChoice};
+use super::parts::{AudioChoice, ShareSoundChoice, SinkChoice, VideoChoice};
 
 /// Opens what gives the pictures.
 pub fn camera(video: &VideoChoice, choice: &DeviceChoice) -> Result<Box<dyn VideoSource>, DeviceError> {
@@ -28,6 +33,14 @@ pub fn microphone(audio: &AudioChoice, choice: &DeviceChoice) -> Result<Box<dyn 
         AudioChoice::Tone => Ok(Box::new(Tone::new())),
         AudioChoice::File(path) => Ok(Box::new(WavFile::open(path)?)),
         AudioChoice::Microphone => device::microphone(choice),
+    }
+}
+
+/// Opens what a shared screen sounds like.
+pub fn share_sound(choice: &ShareSoundChoice) -> Result<Box<dyn StereoSource>, DeviceError> {
+    match choice {
+        ShareSoundChoice::System => screen_sound::open(),
+        ShareSoundChoice::File(path) => Ok(Box::new(StereoWavFile::open(path)?)),
     }
 }
 
@@ -105,5 +118,25 @@ mod device {
 
     pub fn speaker(_: &DeviceChoice) -> Result<Box<dyn AudioSink>, DeviceError> {
         none("A speaker")
+    }
+}
+
+#[cfg(all(feature = "devices", target_os = "linux"))]
+mod screen_sound {
+    use super::{DeviceError, StereoSource};
+    use crate::media::source::system_sound::SystemSound;
+
+    pub fn open() -> Result<Box<dyn StereoSource>, DeviceError> {
+        Ok(Box::new(SystemSound::open()?))
+    }
+}
+
+#[cfg(not(all(feature = "devices", target_os = "linux")))]
+mod screen_sound {
+    use super::{DeviceError, StereoSource};
+
+    pub fn open() -> Result<Box<dyn StereoSource>, DeviceError> {
+        let reason = "it cannot be shared by this version on this system".to_owned();
+        Err(DeviceError::Broken { device: "The sound of this computer".to_owned(), reason })
     }
 }

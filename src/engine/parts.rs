@@ -40,6 +40,16 @@ pub enum AudioChoice {
     None,
 }
 
+/// What a shared screen sounds like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ShareSoundChoice {
+    /// Like what the other programs of this computer play.
+    #[default]
+    System,
+    /// Like a WAV file, looped.
+    File(PathBuf),
+}
+
 /// Where sound goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SinkChoice {
@@ -66,6 +76,8 @@ pub struct EngineParts {
     pub video: VideoChoice,
     /// Where sound comes from.
     pub audio: AudioChoice,
+    /// What a shared screen sounds like, if its sound is shared.
+    pub share_sound: ShareSoundChoice,
     /// Where sound goes.
     pub sink: SinkChoice,
     /// Servers beside those that the signaling server hands out.
@@ -96,6 +108,7 @@ impl EngineParts {
             first_notice,
             video: VideoChoice::Camera { demo: false },
             audio: AudioChoice::Microphone,
+            share_sound: ShareSoundChoice::System,
             sink: SinkChoice::Speaker,
             ice_servers: Vec::new(),
             ice_policy: IcePolicy::All,

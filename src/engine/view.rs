@@ -58,6 +58,8 @@ pub struct CallView {
     pub without_channels: Vec<PeerId>,
     /// What could be shown of our screen, while somebody looks.
     pub screens: Screens,
+    /// Why what this computer plays cannot be shared beside it; `None`: it can, or nobody looks.
+    pub no_screen_sound: Option<String>,
     /// What this computer has.
     pub devices: Devices,
     /// Name, server, devices and switches that are remembered.
@@ -239,6 +241,8 @@ pub struct ShareView {
     pub name: String,
     /// What is more important about it.
     pub mode: ShareMode,
+    /// How it stands with the sound of this computer beside it; closed: it is not shared.
+    pub sound: DeviceState,
     /// It is a window that is minimised; others see its last picture.
     pub minimised: bool,
     /// It is sent: there is a picture, and somebody to see it.

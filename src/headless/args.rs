@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use signaling_protocol::RoomId;
 
 use super::servers::ServerArgs;
-use crate::engine::parts::{AudioChoice, VideoChoice};
+use crate::engine::parts::{AudioChoice, ShareSoundChoice, VideoChoice};
 use crate::rtc::IcePolicy;
 use crate::units::{Bitrate, Resolution};
 
@@ -38,6 +38,10 @@ pub struct ProbeArgs {
     /// Microphone: a WAV file looped in real time, `tone`, or `none`
     #[arg(long, value_name = "FILE|tone|none", default_value = "tone")]
     pub audio: String,
+    /// What a shared screen sounds like, if it is shared with its sound: what other programs play, or a WAV
+    /// file looped in real time
+    #[arg(long, value_name = "FILE|system", default_value = "system")]
+    pub share_sound: String,
     /// Send and receive sound only
     #[arg(long)]
     pub no_video: bool,
@@ -109,6 +113,14 @@ impl ProbeArgs {
             "none" => AudioChoice::None,
             "tone" => AudioChoice::Tone,
             file => AudioChoice::File(PathBuf::from(file)),
+        }
+    }
+
+    /// What a shared screen sounds like.
+    pub fn share_sound_choice(&self) -> ShareSoundChoice {
+        match self.share_sound.as_str() {
+            "system" => ShareSoundChoice::System,
+            file => ShareSoundChoice::File(PathBuf::from(file)),
         }
     }
 

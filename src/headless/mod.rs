@@ -29,7 +29,7 @@ use crate::clock;
 use crate::config::Settings;
 use crate::dial::{Dialer, Trust};
 use crate::engine::Engine;
-use crate::engine::parts::{AudioChoice, EngineParts, SinkChoice, VideoChoice};
+use crate::engine::parts::{AudioChoice, EngineParts, ShareSoundChoice, SinkChoice, VideoChoice};
 use crate::files::{Accept, Folder};
 use crate::link::Link;
 use crate::media::DeviceError;
@@ -131,6 +131,10 @@ fn parts(args: &ProbeArgs) -> Result<EngineParts, Failure> {
     if let AudioChoice::File(path) = &audio {
         WavFile::open(path).map_err(wrong)?;
     }
+    let share_sound = args.share_sound_choice();
+    if let ShareSoundChoice::File(path) = &share_sound {
+        WavFile::open(path).map_err(wrong)?;
+    }
     let sink = match &args.out {
         Some(folder) => SinkChoice::File(folder.join("audio.wav")),
         None => SinkChoice::None,
@@ -145,6 +149,7 @@ fn parts(args: &ProbeArgs) -> Result<EngineParts, Failure> {
     Ok(EngineParts {
         video,
         audio,
+        share_sound,
         sink,
         ice_servers,
         ice_policy: IcePolicy::from(args.ice_policy),

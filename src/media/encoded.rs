@@ -18,6 +18,31 @@ pub enum TrackKind {
     Video,
     /// The shared screen.
     Screen,
+    /// What the computer plays whose screen is shared, in stereo.
+    ScreenSound,
+}
+
+impl TrackKind {
+    /// All of them; at the place of each its number.
+    pub const ALL: [Self; 4] = [Self::Audio, Self::Video, Self::Screen, Self::ScreenSound];
+
+    /// Its place in a list with something for each kind.
+    pub const fn index(self) -> usize {
+        match self {
+            TrackKind::Audio => 0,
+            TrackKind::Video => 1,
+            TrackKind::Screen => 2,
+            TrackKind::ScreenSound => 3,
+        }
+    }
+
+    /// Sound, not pictures: every packet is whole by itself and none waits.
+    pub const fn is_sound(self) -> bool {
+        match self {
+            TrackKind::Audio | TrackKind::ScreenSound => true,
+            TrackKind::Video | TrackKind::Screen => false,
+        }
+    }
 }
 
 /// What an [`EncodedFrame`] is encoded with. A codec belongs to a track: a shared screen may be VP9
@@ -76,7 +101,7 @@ impl TryFrom<Codec> for VideoCodec {
 /// One encoded picture or one packet of sound. Cheap to clone: the payload is shared.
 #[derive(Clone, Debug)]
 pub struct EncodedFrame {
-    /// Microphone, camera or screen.
+    /// Microphone, camera, screen or its sound.
     pub kind: TrackKind,
     /// What the payload is encoded with.
     pub codec: Codec,

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::Receiver;
 use crate::media::RemotePacket;
 use crate::media::codec::opus::OpusError;
 use crate::media::frame::{self, BLOCK_SAMPLES, Stereo, StereoBlock};
+use crate::media::limiter::Limiter;
 use crate::media::receive::audio_jitter::{AudioJitter, PlayoutPoint};
 use crate::media::stats::AudioReceiveStats;
 use crate::media::voice::{LevelMeter, VoiceActivity};
@@ -208,40 +209,6 @@ impl Mixer {
         self.clips.retain(|clip| clip.position < clip.samples.len());
         self.limiter.apply(&mut mixed.samples);
         mixed
-    }
-}
-
-/// Keeps the sum of several voices within full scale: turns down quickly, up again slowly.
-struct Limiter {
-    gain: f32,
-}
-
-impl Default for Limiter {
-    fn default() -> Self {
-        Self { gain: 1.0 }
-    }
-}
-
-impl Limiter {
-    /// Peaks are kept below this (about -0.5 dBFS).
-    const CEILING: f32 = 0.94;
-    /// Rise of the gain for each block: 6 dB in about 700 ms.
-    const RISE: f32 = 1.01;
-
-    fn apply(&mut self, samples: &mut [Stereo; BLOCK_SAMPLES]) {
-        let peak = samples.as_flattened().iter().fold(0.0f32, |peak, s| peak.max(s.abs()));
-        let allowed = if peak > Self::CEILING { Self::CEILING / peak } else { 1.0 };
-        let from = self.gain;
-        self.gain = (from * Self::RISE).min(1.0).min(allowed);
-        if from == 1.0 && self.gain == 1.0 {
-            return;
-        }
-        for (n, sample) in samples.iter_mut().enumerate() {
-            // Turning down happens within 1 ms, so that hardly a peak is left to be clipped.
-            let along = (n as f32 / 48.0).min(1.0);
-            let gain = from + (self.gain - from) * along;
-            *sample = sample.map(|side| (side * gain).clamp(-1.0, 1.0));
-        }
     }
 }
 

@@ -20,6 +20,7 @@ pub mod devices;
 pub mod encoded;
 pub mod frame;
 pub mod latest;
+mod limiter;
 pub mod marker;
 pub mod mixer;
 pub mod novelty;
@@ -31,6 +32,8 @@ pub mod receive;
 mod resample;
 pub mod scale;
 pub mod send_audio;
+mod send_clock;
+pub mod send_sound;
 pub mod send_video;
 pub mod sink;
 pub mod sounds;
@@ -108,6 +111,16 @@ pub trait AudioSource: Send {
 
     /// The next block, in real time. `Ok(None)` when there was none within `timeout`.
     fn next_block(&mut self, timeout: Duration) -> Result<Option<AudioBlock>, DeviceError>;
+}
+
+/// Gives sound in stereo blocks of 10 ms: what the programs of a computer play, or a file in its place.
+pub trait StereoSource: Send {
+    /// The name shown to people.
+    fn name(&self) -> &str;
+
+    /// The next block, in real time, silent ones too. `Ok(None)` when there was none within `timeout`.
+    /// After an error the source is finished.
+    fn next_block(&mut self, timeout: Duration) -> Result<Option<StereoBlock>, DeviceError>;
 }
 
 /// Takes sound in stereo blocks of 10 ms and sets the pace of playing: a speaker, a file, nothing.

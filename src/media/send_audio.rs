@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::media::codec::opus::{DEFAULT_BITRATE, OpusEncoder, OpusError, PACKET_SAMPLES};
 use crate::media::encoded::{Codec, EncodedFrame, TrackKind};
-use crate::media::frame::{AudioBlock, BLOCK_SAMPLES, SAMPLE_RATE};
+use crate::media::frame::{AudioBlock, BLOCK_SAMPLES};
 use crate::media::process::{FarEnd, ProcessingConfig, Processor};
+use crate::media::send_clock::SendClock;
 use crate::media::stats::AudioSendStats;
 use crate::media::voice::{LevelMeter, VoiceActivity};
 use crate::media::worker::Worker;
@@ -26,11 +27,6 @@ use crate::units::{Bitrate, MediaTime};
 
 /// Longest wait for a block, and so for a change to take effect or the thread to end.
 const TIMEOUT: Duration = Duration::from_millis(50);
-
-/// A hole in the capture times longer than this is a hole in the sound: the RTP clock steps over it.
-const GAP: Duration = Duration::from_millis(100);
-
-const BLOCK: Duration = Duration::from_millis(10);
 
 /// What the owner wants; the newest value counts.
 struct Wanted {
@@ -331,39 +327,13 @@ impl Pipeline {
     }
 }
 
-/// Counts samples, and steps over holes in what was captured, so that the RTP clock keeps to real
-/// time across mute, a lost device and a new one.
-#[derive(Default)]
-struct SendClock {
-    ticks: u64,
-    last: Option<Instant>,
-}
-
-impl SendClock {
-    /// The time of a block captured at `captured_at`, and whether there is a hole before it.
-    fn next(&mut self, captured_at: Instant) -> (u64, bool) {
-        let late = match self.last {
-            Some(last) => captured_at.saturating_duration_since(last + BLOCK),
-            None => Duration::ZERO,
-        };
-        self.last = Some(captured_at);
-        let gap = late > GAP;
-        if gap {
-            let blocks = late.as_millis() as u64 / BLOCK.as_millis() as u64;
-            self.ticks += blocks * u64::from(SAMPLE_RATE) / 100;
-        }
-        let ticks = self.ticks;
-        self.ticks += BLOCK_SAMPLES as u64;
-        (ticks, gap)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Receiver, sync_channel};
 
     use super::*;
     use crate::media::codec::opus::{MAX_PACKET_SAMPLES, OpusDecoder};
+    use crate::media::send_clock::BLOCK;
     use crate::media::test_signal::{rms, snr_of_tone, tone};
 
     /// Gives `blocks` blocks of a tone as fast as they are taken, with capture times 10 ms apart.

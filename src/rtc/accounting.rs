@@ -24,7 +24,7 @@ const REPORTS: usize = 16;
 /// Ticks a second of a track's RTP clock.
 const fn clock_rate(kind: TrackKind) -> u32 {
     match kind {
-        TrackKind::Audio => MediaTime::AUDIO_CLOCK,
+        TrackKind::Audio | TrackKind::ScreenSound => MediaTime::AUDIO_CLOCK,
         TrackKind::Video | TrackKind::Screen => MediaTime::VIDEO_CLOCK,
     }
 }

@@ -25,7 +25,7 @@ use signaling_protocol::IceServer;
 use tokio::sync::mpsc;
 
 use super::channel::Channel;
-use super::{DtlsState, IcePolicy, IceState, SelectedPair, stats};
+use super::{DtlsState, IcePolicy, IceState, SelectedPair, Shared, stats};
 use crate::media::encoded::{Codec, TrackKind, VideoCodec};
 use crate::media::{RemotePacket, SenderReport};
 use crate::units::Bitrate;
@@ -84,8 +84,8 @@ pub struct Setup {
     pub addresses: Addresses,
     /// Whether there is a video track besides the audio track.
     pub video: bool,
-    /// Whether our screen is shared from the beginning.
-    pub screen: bool,
+    /// What is shared from the beginning.
+    pub shared: Shared,
     /// What our tracks are called on the wire.
     pub ssrcs: Ssrcs,
     /// Where received packets go.
@@ -108,13 +108,16 @@ pub struct Ssrcs {
     pub video: u32,
     /// Of the screen.
     pub screen: u32,
+    /// Of the screen's sound.
+    pub screen_sound: u32,
 }
 
 impl Ssrcs {
     /// Different ones (RFC 3550 section 8.1), none of them 0.
     pub fn random() -> Self {
         let audio = getrandom::u32().unwrap_or(0x51a7) | 1;
-        Self { audio, video: audio ^ 0x8000_0000, screen: audio ^ 0x4000_0000 }
+        let [video, screen, screen_sound] = [0x8000_0000, 0x4000_0000, 0x2000_0000].map(|bit| audio ^ bit);
+        Self { audio, video, screen, screen_sound }
     }
 }
 
@@ -192,9 +195,9 @@ pub trait Connection: Send + Sync {
     /// Takes the pending local offer back.
     async fn rollback(&self) -> Result<(), EngineError>;
 
-    /// Adds the screen's track, or takes it away. The other side learns of it by the next exchange of
-    /// descriptions, for which [`Connection::wants_offer`] asks.
-    async fn set_screen(&self, shared: bool) -> Result<(), EngineError>;
+    /// Adds the tracks of the screen and of its sound, or takes them away. The other side learns of it by
+    /// the next exchange of descriptions, for which [`Connection::wants_offer`] asks.
+    async fn share(&self, shared: Shared) -> Result<(), EngineError>;
 
     /// How it stands with the screen's track.
     fn screen(&self) -> ScreenTrack;
@@ -319,53 +322,36 @@ impl EventSender {
 /// Where the packets of a participant's tracks go, whatever connection they come by.
 #[derive(Clone, Debug)]
 pub struct PacketSinks {
-    audio: mpsc::Sender<RemotePacket>,
-    video: mpsc::Sender<RemotePacket>,
-    screen: mpsc::Sender<RemotePacket>,
+    /// By [`TrackKind::index`].
+    tracks: [mpsc::Sender<RemotePacket>; 4],
     dropped: Arc<AtomicU64>,
 }
 
 /// The other ends of [`PacketSinks`]; each is given away once.
 #[derive(Debug)]
 pub struct PacketSources {
-    audio: Option<mpsc::Receiver<RemotePacket>>,
-    video: Option<mpsc::Receiver<RemotePacket>>,
-    screen: Option<mpsc::Receiver<RemotePacket>>,
+    tracks: [Option<mpsc::Receiver<RemotePacket>>; 4],
 }
 
 impl PacketSources {
     /// The packets of a track; `None` if somebody has them already.
     pub fn take(&mut self, kind: TrackKind) -> Option<mpsc::Receiver<RemotePacket>> {
-        match kind {
-            TrackKind::Audio => self.audio.take(),
-            TrackKind::Video => self.video.take(),
-            TrackKind::Screen => self.screen.take(),
-        }
+        self.tracks[kind.index()].take()
     }
 }
 
 impl PacketSinks {
     /// The sinks with their receivers.
     pub fn channels() -> (Self, PacketSources) {
-        let (audio, audio_packets) = mpsc::channel(PACKETS);
-        let (video, video_packets) = mpsc::channel(PACKETS);
-        let (screen, screen_packets) = mpsc::channel(PACKETS);
-        let sources = PacketSources {
-            audio: Some(audio_packets),
-            video: Some(video_packets),
-            screen: Some(screen_packets),
-        };
-        (Self { audio, video, screen, dropped: Arc::default() }, sources)
+        let channels = TrackKind::ALL.map(|_| mpsc::channel(PACKETS));
+        let tracks = channels.each_ref().map(|(sink, _)| sink.clone());
+        let sources = PacketSources { tracks: channels.map(|(_, packets)| Some(packets)) };
+        (Self { tracks, dropped: Arc::default() }, sources)
     }
 
     /// Hands over one packet; drops and counts it when its receiver is too slow.
     pub fn put(&self, packet: RemotePacket) {
-        let sink = match packet.kind {
-            TrackKind::Audio => &self.audio,
-            TrackKind::Video => &self.video,
-            TrackKind::Screen => &self.screen,
-        };
-        if sink.try_send(packet).is_err() {
+        if self.tracks[packet.kind.index()].try_send(packet).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

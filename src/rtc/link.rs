@@ -16,8 +16,8 @@ use super::negotiation::{Manners, Negotiation, OnOffer, State};
 use super::network_monitor::network::{Interface, Network};
 use super::outlet::Outlet;
 use super::{
-    CandidateType, ConnectionNumber, DescriptionKind, DtlsState, IceState, PairEnd, SelectedPair, Signal,
-    TransportEvent, Trouble, sdp,
+    CandidateType, ConnectionNumber, DescriptionKind, DtlsState, IceState, PairEnd, SelectedPair, Shared,
+    Signal, TransportEvent, Trouble, sdp,
 };
 use crate::clock;
 use crate::units::Bitrate;
@@ -201,10 +201,10 @@ impl Link {
 
     // Descriptions.
 
-    /// Adds the screen's track or takes it away, and offers what the other side does not know of it,
-    /// unless an exchange is under way.
-    pub async fn share_screen(&mut self, shared: bool, outlet: &Outlet) {
-        if let Err(error) = self.connection.set_screen(shared).await {
+    /// Adds the tracks of the screen and its sound or takes them away, and offers what the other side does
+    /// not know of it, unless an exchange is under way.
+    pub async fn share(&mut self, shared: Shared, outlet: &Outlet) {
+        if let Err(error) = self.connection.share(shared).await {
             outlet.problem(format!("The screen is not shown to {}: {error}.", outlet.name())).await;
         }
         if self.is_described() && self.connection.wants_offer() {
@@ -258,6 +258,7 @@ impl Link {
             proof: None,
             moves: true,
             screens: true,
+            screen_sound: true,
             replaces: self.purpose == Purpose::Replace && !self.number.is_first(),
             connection: self.number,
         };

@@ -18,7 +18,7 @@ use super::packetizer::Packetizer;
 use super::peer::{self, Command};
 use super::reaction::Reaction;
 use super::sender::FrameQueue;
-use super::{MediaSender, Signal, Transport, TransportConfig, TransportEvent};
+use super::{MediaSender, Shared, Signal, Transport, TransportConfig, TransportEvent};
 use crate::dial::Dialer;
 use crate::media::encoded::TrackKind;
 
@@ -76,8 +76,8 @@ pub struct Mesh {
     media: MediaSender,
     data: DataSender,
     made: u64,
-    /// Our screen is shown.
-    shares: bool,
+    /// What is shared.
+    shares: Shared,
 }
 
 impl Mesh {
@@ -97,7 +97,7 @@ impl Mesh {
             let queues = queues.clone();
             MediaSender::new(move |frame| {
                 let packetizer = match frame.kind {
-                    TrackKind::Audio | TrackKind::Video => &camera,
+                    TrackKind::Audio | TrackKind::Video | TrackKind::ScreenSound => &camera,
                     TrackKind::Screen => &screen,
                 };
                 let split = packetizer.lock().unwrap_or_else(PoisonError::into_inner).split(frame);
@@ -121,7 +121,7 @@ impl Mesh {
             media,
             data: DataSender::default(),
             made: 0,
-            shares: false,
+            shares: Shared::default(),
         }
     }
 
@@ -255,7 +255,7 @@ impl Transport for Mesh {
         }
     }
 
-    fn share_screen(&mut self, shared: bool) {
+    fn share(&mut self, shared: Shared) {
         self.shares = shared;
         for handle in self.handles() {
             Self::ask(handle, Command::Share(shared));

@@ -178,6 +178,15 @@ pub enum Trouble {
     Silent,
 }
 
+/// What is shared with everybody beside camera and microphone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shared {
+    /// Our screen.
+    pub screen: bool,
+    /// What our computer plays; never without the screen.
+    pub sound: bool,
+}
+
 /// Whether a participant can see our screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ScreenReach {
@@ -379,9 +388,9 @@ pub trait Transport: Send {
     /// Asks a participant for a key frame of its camera or its screen (PLI).
     fn request_keyframe(&mut self, peer: &PeerId, kind: TrackKind);
 
-    /// Shows our screen to everybody, or stops showing it: a track of its own beside the camera, in
-    /// connections that there are and in those to come.
-    fn share_screen(&mut self, shared: bool);
+    /// Shows our screen to everybody, with its sound or without, or stops showing it: tracks of their own
+    /// beside camera and microphone, in connections that there are and in those to come.
+    fn share(&mut self, shared: Shared);
 
     /// Looks for a new path to a participant, by another connection beside the one in use; media
     /// moves without a gap.

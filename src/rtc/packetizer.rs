@@ -26,7 +26,7 @@ const VP9_DESCRIPTOR: usize = 3;
 /// One frame as RTP payloads, ready for every participant's headers.
 #[derive(Clone, Debug)]
 pub struct Packets {
-    /// Microphone, camera or screen.
+    /// Microphone, camera, screen or its sound.
     pub kind: TrackKind,
     /// What the payloads are made of.
     pub codec: Codec,

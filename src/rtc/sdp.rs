@@ -40,8 +40,12 @@ pub fn sections(sdp: &str) -> impl Iterator<Item = Section<'_>> {
 
 /// The sections for pictures that are not refused.
 pub fn videos(sdp: &str) -> impl Iterator<Item = Section<'_>> {
-    sections(sdp)
-        .filter(|section| section.0.strip_prefix("m=video ").is_some_and(|rest| !rest.starts_with("0 ")))
+    sections(sdp).filter(|section| section.0.starts_with("m=video ") && section.is_accepted())
+}
+
+/// The sections for sound that are not refused.
+fn audios(sdp: &str) -> impl Iterator<Item = Section<'_>> {
+    sections(sdp).filter(|section| section.0.starts_with("m=audio ") && section.is_accepted())
 }
 
 /// The section in which somebody sends a screen: ours say so, and in others' every section for pictures
@@ -51,10 +55,24 @@ pub fn screen(sdp: &str) -> Option<Section<'_>> {
     named.or_else(|| videos(sdp).skip(1).find(|section| section.sends()))
 }
 
+/// The same for the sound of a screen.
+pub fn screen_sound(sdp: &str) -> Option<Section<'_>> {
+    let named = audios(sdp).find(|section| section.track() == Some(SCREEN_SOUND));
+    named.or_else(|| audios(sdp).skip(1).find(|section| section.sends()))
+}
+
 /// What our track of a screen is called in `a=msid`.
 pub const SCREEN: &str = "screen";
 
+/// What the track of its sound is called.
+pub const SCREEN_SOUND: &str = "screen-sound";
+
 impl<'a> Section<'a> {
+    /// Whether it is used: a refused one has port 0 (RFC 3264 section 6).
+    pub fn is_accepted(&self) -> bool {
+        self.0.split_once(' ').is_some_and(|(_, rest)| !rest.starts_with("0 "))
+    }
+
     /// Its media identification.
     pub fn mid(&self) -> Option<&'a str> {
         attribute(self.0, "mid")

@@ -19,9 +19,9 @@ use super::packetizer::Packets;
 use crate::media::encoded::TrackKind;
 
 /// Frames from the encode threads to one participant: half a second of 30 pictures each of camera and
-/// screen, and 50 packets of sound a second. When full, sound is dropped, and pictures up to the next
+/// screen, and of 50 packets each of voice and the screen's sound. When full, sound is dropped, and pictures up to the next
 /// key frame.
-pub const QUEUE: usize = 60;
+pub const QUEUE: usize = 80;
 
 /// Seconds from the NTP epoch (1900) to the Unix epoch (RFC 5905 figure 4).
 const NTP_EPOCH: Duration = Duration::from_secs(2_208_988_800);
@@ -45,7 +45,7 @@ impl QueueState {
     /// Sound is never skipped.
     fn skips(&self, kind: TrackKind) -> Option<&Skips> {
         match kind {
-            TrackKind::Audio => None,
+            TrackKind::Audio | TrackKind::ScreenSound => None,
             TrackKind::Video => Some(&self.camera),
             TrackKind::Screen => Some(&self.screen),
         }
@@ -144,8 +144,8 @@ impl Gate {
 /// All tracks towards one participant.
 #[derive(Debug)]
 pub struct Outbound {
-    /// Microphone, camera, screen.
-    tracks: [Track; 3],
+    /// By [`TrackKind::index`].
+    tracks: [Track; 4],
     camera: Gate,
     screen: Gate,
     /// There is a secured path.
@@ -153,8 +153,8 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// With random first sequence numbers (RFC 3550 section 5.1) of microphone, camera and screen.
-    pub fn new(first: [u16; 3]) -> Self {
+    /// With random first sequence numbers (RFC 3550 section 5.1), by [`TrackKind::index`].
+    pub fn new(first: [u16; 4]) -> Self {
         let track = |sequence| Track { sequence, packets: 0, octets: 0, last: None };
         let tracks = first.map(track);
         Self { tracks, camera: Gate::AwaitKeyframe, screen: Gate::AwaitKeyframe, path: false }
@@ -173,7 +173,7 @@ impl Outbound {
     /// Pictures of a track were skipped; the next one that helps is a key frame.
     pub fn skip_to_keyframe(&mut self, kind: TrackKind) {
         match kind {
-            TrackKind::Audio => {}
+            TrackKind::Audio | TrackKind::ScreenSound => {}
             TrackKind::Video => self.camera = Gate::AwaitKeyframe,
             TrackKind::Screen => self.screen = Gate::AwaitKeyframe,
         }
@@ -183,7 +183,7 @@ impl Outbound {
     pub fn admits(&mut self, frame: &Packets) -> bool {
         self.path
             && match frame.kind {
-                TrackKind::Audio => true,
+                TrackKind::Audio | TrackKind::ScreenSound => true,
                 TrackKind::Video => self.camera.admits(frame),
                 TrackKind::Screen => self.screen.admits(frame),
             }
@@ -192,7 +192,7 @@ impl Outbound {
     /// Numbers one payload of `frame`; call it in the order in which packets leave.
     pub fn number(&mut self, frame: &Packets, index: usize) -> Option<OutgoingPacket> {
         let payload = frame.payloads.get(index)?.clone();
-        let track = &mut self.tracks[index_of(frame.kind)];
+        let track = &mut self.tracks[frame.kind.index()];
         let sequence = track.sequence;
         track.sequence = sequence.wrapping_add(1);
         track.packets = track.packets.wrapping_add(1);
@@ -203,7 +203,7 @@ impl Outbound {
             codec: frame.codec,
             sequence,
             timestamp: frame.time.rtp(),
-            marker: frame.kind != TrackKind::Audio && index + 1 == frame.payloads.len(),
+            marker: !frame.kind.is_sound() && index + 1 == frame.payloads.len(),
             payload,
         })
     }
@@ -212,20 +212,12 @@ impl Outbound {
     /// `now`. They map RTP time to *capture* time, so that the receiver can play what happened
     /// together together, whatever encoding took.
     pub fn reports(&self, now: Instant, unix_now: Duration) -> impl Iterator<Item = OutgoingReport> {
-        [TrackKind::Audio, TrackKind::Video, TrackKind::Screen].into_iter().filter_map(move |kind| {
-            let track = &self.tracks[index_of(kind)];
+        TrackKind::ALL.into_iter().filter_map(move |kind| {
+            let track = &self.tracks[kind.index()];
             let (rtp, captured_at) = track.last?;
             let ntp = (NTP_EPOCH + unix_now).checked_sub(now.saturating_duration_since(captured_at))?;
             Some(OutgoingReport { kind, ntp, rtp, packets: track.packets, octets: track.octets })
         })
-    }
-}
-
-const fn index_of(kind: TrackKind) -> usize {
-    match kind {
-        TrackKind::Audio => 0,
-        TrackKind::Video => 1,
-        TrackKind::Screen => 2,
     }
 }
 
@@ -239,7 +231,7 @@ mod tests {
     fn frame(kind: TrackKind, keyframe: bool, payloads: usize) -> Arc<Packets> {
         Arc::new(Packets {
             kind,
-            codec: if kind == TrackKind::Audio { Codec::Opus } else { Codec::Vp8 },
+            codec: if kind.is_sound() { Codec::Opus } else { Codec::Vp8 },
             time: MediaTime { ticks: 3_000, clock_rate: 90_000 },
             captured_at: crate::clock::now(),
             keyframe,
@@ -249,7 +241,7 @@ mod tests {
 
     #[test]
     fn nothing_leaves_before_the_path_is_secured_and_pictures_begin_with_a_key_frame() {
-        let mut outbound = Outbound::new([0; 3]);
+        let mut outbound = Outbound::new([0; 4]);
         assert!(!outbound.admits(&frame(TrackKind::Audio, true, 1)));
         assert!(!outbound.admits(&frame(TrackKind::Video, true, 1)));
         outbound.open();
@@ -266,7 +258,7 @@ mod tests {
 
     #[test]
     fn sequence_numbers_have_no_holes_and_only_the_last_packet_of_a_picture_is_marked() {
-        let mut outbound = Outbound::new([7, u16::MAX, 0]);
+        let mut outbound = Outbound::new([7, u16::MAX, 0, 0]);
         let picture = frame(TrackKind::Video, true, 2);
         let sound = frame(TrackKind::Audio, true, 1);
         let packets = [
@@ -283,7 +275,7 @@ mod tests {
 
     #[test]
     fn reports_tell_the_capture_time_of_the_last_frame() {
-        let mut outbound = Outbound::new([0; 3]);
+        let mut outbound = Outbound::new([0; 4]);
         let picture = frame(TrackKind::Video, true, 3);
         for n in 0..3 {
             outbound.number(&picture, n);

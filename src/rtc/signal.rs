@@ -24,6 +24,9 @@ pub enum Signal {
         /// The sender knows what to do with a screen beside the camera.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         screens: bool,
+        /// The sender knows that a screen can have a sound of its own, beside the microphone's.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        screen_sound: bool,
         /// The sender goes over to this connection as soon as it is up. Without it, the connection is
         /// brought up to see whether it is better than the one in use.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -134,12 +137,13 @@ mod tests {
     }
 
     #[test]
-    fn a_side_of_an_earlier_version_does_not_move_and_sees_no_screens() {
+    fn a_side_of_an_earlier_version_does_not_move_and_sees_and_hears_no_screens() {
         let text = r#"{"k":"description","type":"offer","sdp":"v=0"}"#;
-        let Signal::Description { moves, screens, .. } = serde_json::from_str(text).unwrap() else {
+        let Signal::Description { moves, screens, screen_sound, .. } = serde_json::from_str(text).unwrap()
+        else {
             panic!()
         };
-        assert!(!moves && !screens);
+        assert!(!moves && !screens && !screen_sound);
     }
 
     #[test]
@@ -154,7 +158,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_signal_that_parses_is_one_that_we_could_have_sent(
-            text in "\\{\"k\":\"(candidate|description|end_of_candidates)\"(,\"(type|sdp|proof|moves|screens|replaces|connection|candidate|mid|ufrag|[a-z]{1,9})\":(\"(offer|answer|[ -!#-Z^-~]{0,9})\"|null|true|false|-?[0-9]{1,11}|1.5)){0,5}\\}"
+            text in "\\{\"k\":\"(candidate|description|end_of_candidates)\"(,\"(type|sdp|proof|moves|screens|screen_sound|replaces|connection|candidate|mid|ufrag|[a-z]{1,9})\":(\"(offer|answer|[ -!#-Z^-~]{0,9})\"|null|true|false|-?[0-9]{1,11}|1.5)){0,5}\\}"
         ) {
             if let Ok(signal) = serde_json::from_str::<Signal>(&text) {
                 prop_assert_eq!(serde_json::from_str::<Signal>(&json(&signal)).unwrap(), signal);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::fit::Corner;
-use crate::engine::command::{Command, ScreenTarget, ShareMode};
+use crate::engine::command::{Command, ScreenTarget, ShareMode, Switch};
 
 /// Something a person did in the window.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,7 +64,14 @@ pub enum UiAction {
     /// Takes the pen to draw on somebody's screen, or puts it away.
     TogglePen,
     /// Shows this, and closes the choice.
-    Share(ScreenTarget, ShareMode),
+    Share {
+        /// What.
+        target: ScreenTarget,
+        /// To be read, or to be watched.
+        mode: ShareMode,
+        /// With the sound of this computer, or without.
+        sound: Switch,
+    },
     /// Closes the window.
     Close,
 }

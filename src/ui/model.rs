@@ -324,19 +324,15 @@ impl UiModel {
             UiAction::ToggleShare => {
                 let (picker, look) = match self.share_picker.take() {
                     Some(_) => (None, Switch::Off),
-                    None => {
-                        let mode =
-                            self.view.me.share.as_ref().map_or_else(Default::default, |share| share.mode);
-                        (Some(Picker::new(mode)), Switch::On)
-                    }
+                    None => (Some(Picker::like(self.view.me.share.as_ref())), Switch::On),
                 };
                 self.share_picker = picker;
                 vec![Effect::Send(Command::LookAtScreens(look))]
             }
-            UiAction::Share(target, mode) => {
+            UiAction::Share { target, mode, sound } => {
                 self.share_picker = None;
                 let look = Command::LookAtScreens(Switch::Off);
-                vec![Effect::Send(Command::Share { target, mode }), Effect::Send(look)]
+                vec![Effect::Send(Command::Share { target, mode, sound }), Effect::Send(look)]
             }
             UiAction::TogglePen => {
                 self.viewing.pen = !self.viewing.pen;

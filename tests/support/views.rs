@@ -237,6 +237,7 @@ pub fn view(name: &str) -> Option<CallView> {
             call.me.share = Some(ShareView {
                 name: "Notes.odt \u{2013} LibreOffice Writer".into(),
                 mode: ShareMode::Text,
+                sound: DeviceState::On { name: "The sound of this computer".into() },
                 minimised: false,
                 running: true,
                 picture: Some(SCREEN),

@@ -63,8 +63,8 @@ impl Actor {
             Command::Microphone(switch) => self.media.switch_microphone(switch),
             Command::Camera(switch) => self.media.switch_camera(switch),
             Command::LookAtScreens(switch) => self.media.look_at_screens(switch),
-            Command::Share { target, mode } => {
-                self.media.share(target, mode);
+            Command::Share { target, mode, sound } => {
+                self.media.share(target, mode, sound);
                 self.follow_share();
             }
             Command::ShareAs(mode) => {

@@ -8,7 +8,7 @@ use crate::call::{Effect, Input};
 use crate::engine::command::Switch;
 use crate::media::sounds::Sound;
 use crate::record::{Configuration, ShareWord, Side, What};
-use crate::rtc::Transport;
+use crate::rtc::{Shared, Transport};
 use crate::{clock, signaling};
 
 use super::{Actor, CLOSE, transport_config};
@@ -99,15 +99,18 @@ impl Actor {
         }
     }
 
-    /// Tells the connections, and who divides what they carry, whether a screen is shown.
+    /// Tells the connections, and who divides what they carry, whether a screen is shown and heard.
     pub(super) fn follow_share(&mut self) {
-        let mode = self.media.share_mode();
-        if std::mem::replace(&mut self.shares, mode) != mode {
+        let (mode, sound) = (self.media.share_mode(), self.media.shares_sound());
+        let (mode_before, sound_before) = std::mem::replace(&mut self.shares, (mode, sound));
+        if mode_before != mode {
             let state = if mode.is_some() { ShareWord::Begun } else { ShareWord::Ended };
             self.record.tell(What::Share { side: Side::Local, state, codec: None });
-            self.transport.share_screen(mode.is_some());
             self.talk.on_share(mode.is_some());
-            self.decide(Input::Share(mode));
+        }
+        if (mode_before, sound_before) != (mode, sound) {
+            self.transport.share(Shared { screen: mode.is_some(), sound: sound.is_on() });
+            self.decide(Input::Share { mode, sound });
         }
     }
 

@@ -140,6 +140,9 @@ impl Actor {
                 let (side, state) = (Side::Remote, ShareWord::Shown);
                 self.record.tell_at(at, What::Share { side, state, codec: None });
             }
+            MediaEvent::ShareSoundReach(generation, problem) => {
+                self.media.on_share_sound_reach(generation, problem);
+            }
             MediaEvent::Screens(generation, found) => self.media.on_screens(generation, found),
             MediaEvent::ScreenNews(generation, news) => {
                 if let Some(token) = self.media.on_screen_news(generation, news) {
@@ -154,6 +157,14 @@ impl Actor {
                 }
                 self.follow_share();
                 self.tell_media_state();
+            }
+            MediaEvent::ShareSound(generation, result) => {
+                if let Err(error) = self.media.on_share_sound(generation, result) {
+                    let text = format!("{error}. Your screen is shown without it.");
+                    self.record.tell(What::Error { text: text.clone() });
+                    self.decide(Input::Notice { severity: Severity::Warning, text: capitalised(&text) });
+                }
+                self.follow_share();
             }
             device => {
                 if let Some(change) = self.media.on_event(device) {

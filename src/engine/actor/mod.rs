@@ -27,7 +27,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::call::{CallMachine, Input};
 use crate::clock;
 use crate::config::Settings;
-use crate::engine::command::{Command, ShareMode};
+use crate::engine::command::{Command, ShareMode, Switch};
 use crate::engine::devices::DeviceList;
 use crate::engine::diagnosis::Diagnostician;
 use crate::engine::frames::FrameSlots;
@@ -96,7 +96,7 @@ pub struct Actor {
     hosting_admission: Admission,
     told_state: Option<MediaState>,
     told_notice: Option<u64>,
-    shares: Option<ShareMode>,
+    shares: (Option<ShareMode>, Switch),
     goodbyes: JoinSet<()>,
     quality: QualityLog,
     diagnosis: Diagnostician,
@@ -162,7 +162,7 @@ impl Actor {
             hosting_admission: Admission::default(),
             told_state: None,
             told_notice: None,
-            shares: None,
+            shares: (None, Switch::Off),
             goodbyes: JoinSet::new(),
             quality: QualityLog::default(),
             diagnosis: Diagnostician::default(),

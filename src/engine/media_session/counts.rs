@@ -3,7 +3,7 @@
 use crate::media::stats::{
     AudioPlayoutStats, AudioReceiveStats, AudioSendStats, VideoReceiveStats, VideoSendStats,
 };
-use crate::rtc::stats::{Pictures, Report};
+use crate::rtc::stats::{Pictures, Report, Sounds};
 
 /// What the media part counts for one participant; `None` where nothing runs.
 #[derive(Clone, Debug, Default)]
@@ -14,12 +14,16 @@ pub struct MediaStats {
     pub screen_send: Option<VideoSendStats>,
     /// Our microphone.
     pub audio_send: Option<AudioSendStats>,
+    /// The sound of our screen.
+    pub screen_sound_send: Option<AudioSendStats>,
     /// Their camera.
     pub video_receive: Option<VideoReceiveStats>,
     /// Their screen.
     pub screen_receive: Option<VideoReceiveStats>,
     /// Their microphone.
     pub audio_receive: Option<AudioReceiveStats>,
+    /// The sound of their screen.
+    pub screen_sound_receive: Option<AudioReceiveStats>,
     /// Our speaker.
     pub playout: Option<AudioPlayoutStats>,
 }
@@ -34,7 +38,10 @@ impl MediaStats {
             report.fill_video_send(Pictures::Screen, stats);
         }
         if let Some(stats) = &self.audio_send {
-            report.fill_audio_send(stats);
+            report.fill_audio_send(Sounds::Microphone, stats);
+        }
+        if let Some(stats) = &self.screen_sound_send {
+            report.fill_audio_send(Sounds::Screen, stats);
         }
         if let Some(stats) = &self.video_receive {
             report.fill_video_receive(Pictures::Camera, stats);
@@ -43,7 +50,10 @@ impl MediaStats {
             report.fill_video_receive(Pictures::Screen, stats);
         }
         if let Some(stats) = &self.audio_receive {
-            report.fill_audio_receive(stats);
+            report.fill_audio_receive(Sounds::Microphone, stats);
+        }
+        if let Some(stats) = &self.screen_sound_receive {
+            report.fill_audio_receive(Sounds::Screen, stats);
         }
         if let Some(stats) = &self.playout {
             report.fill_playout(stats);

@@ -6,7 +6,7 @@ use signaling_protocol::PeerId;
 
 use crate::media::encoded::TrackKind;
 use crate::media::source::screen::{ScreenEvent, Targets};
-use crate::media::{AudioSink, AudioSource, DeviceError, VideoSource};
+use crate::media::{AudioSink, AudioSource, DeviceError, StereoSource, VideoSource};
 
 /// Which device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,10 @@ pub enum MediaEvent {
     Screen(Generation, Result<Box<dyn VideoSource>, DeviceError>),
     /// Something happened to the screen that is shown.
     ScreenNews(Generation, ScreenEvent),
+    /// The sound of our screen was opened, or not; or the one that was shared has ended.
+    ShareSound(Generation, Result<Box<dyn StereoSource>, DeviceError>),
+    /// Why the sound of our screen could not be shared, if somebody wanted to.
+    ShareSoundReach(Generation, Option<DeviceError>),
     /// What could be shown of our screen.
     Screens(Generation, Result<Targets, DeviceError>),
     /// The decoder of a track cannot go on without a key frame.

@@ -11,6 +11,7 @@ mod event;
 mod remote;
 mod screens;
 mod share;
+mod share_sound;
 mod slot;
 mod sound;
 
@@ -26,6 +27,7 @@ pub use event::{DeviceChange, DeviceKind, MediaEvent};
 use remote::Remote;
 use screens::Looking;
 use share::Share;
+use share_sound::ShareSound;
 use slot::{Slot, shown};
 
 use super::command::{DeviceChoice, Switch};
@@ -82,6 +84,7 @@ pub struct MediaSession {
     playout: Option<Playout>,
     remotes: HashMap<PeerId, Remote>,
     share: Share,
+    share_sound: ShareSound,
     looking: Looking,
     processing: ProcessingConfig,
 }
@@ -108,6 +111,7 @@ impl MediaSession {
             playout: None,
             remotes: HashMap::new(),
             share: Share::default(),
+            share_sound: ShareSound::default(),
             looking: Looking::default(),
             parts,
         }
@@ -198,6 +202,8 @@ impl MediaSession {
             MediaEvent::Ended(kind, error) => self.on_ended(kind, &error),
             MediaEvent::Screen(..)
             | MediaEvent::ScreenNews(..)
+            | MediaEvent::ShareSound(..)
+            | MediaEvent::ShareSoundReach(..)
             | MediaEvent::Screens(..)
             | MediaEvent::FirstScreen(..)
             | MediaEvent::KeyframeNeeded(..)
@@ -282,8 +288,9 @@ impl MediaSession {
 
     /// New targets for the encoders; without one no picture is sent.
     pub fn encode(&mut self, targets: &Targets) {
-        let Targets { audio: AudioTarget { bitrate: audio, loss }, video, screen } = *targets;
+        let Targets { audio: AudioTarget { bitrate: audio, loss }, video, screen, screen_sound } = *targets;
         self.encode_screen(screen);
+        self.share_sound.encode(screen_sound);
         if let (Some(send), Some(target)) = (&self.video_send, video) {
             send.set_target(target);
         }
@@ -298,7 +305,7 @@ impl MediaSession {
     /// A participant cannot decode without a key frame.
     pub fn send_keyframe(&self, kind: TrackKind) {
         match kind {
-            TrackKind::Audio => {}
+            TrackKind::Audio | TrackKind::ScreenSound => {}
             TrackKind::Screen => self.send_screen_keyframe(),
             TrackKind::Video => {
                 if let Some(send) = &self.video_send {
@@ -332,9 +339,10 @@ impl MediaSession {
             level: audio.map_or(0, |audio| meter(audio.level())),
             speaking: audio.is_some_and(AudioSend::speaking),
             muted_but_speaking: audio.is_some_and(AudioSend::muted_but_speaking),
-            share: self.share.view(),
+            share: self.share.view(&self.share_sound.state),
         };
         view.screens = self.looking.view();
+        view.no_screen_sound = self.looking.no_sound();
         for peer in &mut view.peers {
             let track = self.playout.as_ref().and_then(|playout| playout.track(peer.peer.as_str()));
             peer.speaking = track.is_some_and(|track| track.speaking());
@@ -362,12 +370,10 @@ impl MediaSession {
             screen_send: self.share.stats(),
             screen_receive: remote.and_then(|remote| remote.screen.as_ref()).map(VideoReceive::stats),
             audio_send: self.audio_send.as_ref().map(AudioSend::stats),
+            screen_sound_send: self.share_sound.stats(),
             video_receive: remote.and_then(|remote| remote.video.as_ref()).map(VideoReceive::stats),
-            audio_receive: self
-                .playout
-                .as_ref()
-                .and_then(|playout| playout.track(peer.as_str()))
-                .map(|track| track.stats()),
+            audio_receive: self.heard(peer.as_str()),
+            screen_sound_receive: self.heard(&remote::sound_of_screen(peer)),
             playout: self.playout.as_ref().map(Playout::stats),
         }
     }

@@ -13,25 +13,55 @@ use crate::engine::frames::{FrameKey, FrameLookup};
 use crate::engine::view::{PeerView, ScreenPicture};
 use crate::media::encoded::TrackKind;
 use crate::media::frame::VideoFrame;
+use crate::media::playout::Playout;
 use crate::media::receive::sync::{LipSync, Presented};
 use crate::media::receive::video::{VideoHooks, VideoReceive};
+use crate::media::stats::AudioReceiveStats;
 use crate::media::{RemotePacket, SenderReport};
 
 /// The media of one other participant.
-#[derive(Default)]
 pub struct Remote {
     pub video: Option<VideoReceive>,
     pub screen: Option<VideoReceive>,
     sync: LipSync,
+    screen_sync: LipSync,
 }
+
+impl Default for Remote {
+    fn default() -> Self {
+        Self {
+            video: None,
+            screen: None,
+            sync: LipSync::new(TrackKind::Audio, TrackKind::Video),
+            screen_sync: LipSync::new(TrackKind::ScreenSound, TrackKind::Screen),
+        }
+    }
+}
+
+/// What the sound of a participant's screen is called in the mixer; their voice has their own name.
+pub fn sound_of_screen(peer: &PeerId) -> String {
+    format!("{peer}{SOUND_OF_SCREEN}")
+}
+
+/// Whether a track of the mixer is the sound of a screen.
+pub fn is_sound_of_screen(track: &str) -> bool {
+    track.ends_with(SOUND_OF_SCREEN)
+}
+
+/// No name of a participant has a space.
+const SOUND_OF_SCREEN: &str = " screen";
+
+/// A screen with fewer pictures than this is read: its last picture says nothing about its sound.
+const MOVING: f64 = 10.0;
 
 impl MediaSession {
     /// A participant began to send.
     pub fn add_track(&mut self, peer: &PeerId, kind: TrackKind, packets: mpsc::Receiver<RemotePacket>) {
         match kind {
             TrackKind::Video => self.add_video(peer, packets),
-            TrackKind::Audio => self.add_audio(peer, packets),
+            TrackKind::Audio => self.add_sound(peer, peer.as_str(), packets),
             TrackKind::Screen => self.add_screen(peer, packets),
+            TrackKind::ScreenSound => self.add_sound(peer, &sound_of_screen(peer), packets),
         }
     }
 
@@ -95,9 +125,9 @@ impl MediaSession {
         Some(ScreenPicture { codec: stats.codec?, resolution: frame.resolution(), fps: stats.fps.round() })
     }
 
-    fn add_audio(&mut self, peer: &PeerId, packets: mpsc::Receiver<RemotePacket>) {
+    fn add_sound(&mut self, peer: &PeerId, track: &str, packets: mpsc::Receiver<RemotePacket>) {
         let Some(playout) = &self.playout else { return };
-        playout.add_track(peer.as_str(), packets);
+        playout.add_track(track, packets);
         self.remotes.entry(peer.clone()).or_default();
     }
 
@@ -105,6 +135,7 @@ impl MediaSession {
     pub fn on_sender_report(&mut self, peer: &PeerId, report: SenderReport) {
         if let Some(remote) = self.remotes.get_mut(peer) {
             remote.sync.report(report);
+            remote.screen_sync.report(report);
         }
     }
 
@@ -112,15 +143,18 @@ impl MediaSession {
     pub fn synchronise(&mut self) {
         let Some(playout) = &self.playout else { return };
         for (peer, remote) in &mut self.remotes {
-            let Some(video) = &remote.video else { continue };
-            let (Some(heard), Some(seen)) = (playout.presented(peer.as_str()), video.shown()) else {
-                continue;
-            };
-            let seen = Presented { rtp: seen.timestamp, at: seen.at };
-            let extra = remote.sync.update(heard, seen);
-            playout.set_extra_delay(peer.as_str(), extra.audio);
-            video.set_playout_delay(extra.video);
+            if let Some(video) = &remote.video {
+                together(playout, peer.as_str(), video, &mut remote.sync);
+            }
+            if let Some(screen) = remote.screen.as_ref().filter(|screen| screen.stats().fps >= MOVING) {
+                together(playout, &sound_of_screen(peer), screen, &mut remote.screen_sync);
+            }
         }
+    }
+
+    /// What is counted of a track in the mixer.
+    pub(super) fn heard(&self, track: &str) -> Option<AudioReceiveStats> {
+        self.playout.as_ref()?.track(track).map(|track| track.stats())
     }
 
     /// The round trip of a participant's path: how long a repeated packet is worth waiting for.
@@ -136,9 +170,18 @@ impl MediaSession {
         self.remotes.remove(peer);
         if let Some(playout) = &self.playout {
             playout.remove_track(peer.as_str());
+            playout.remove_track(&sound_of_screen(peer));
         }
         self.frames.remove(&FrameKey::Remote(peer.clone()));
         self.frames.remove(&FrameKey::Screen(peer.clone()));
         self.forget_screen_reach(peer);
     }
+}
+
+/// Delays a sound or its picture, whichever comes too early.
+fn together(playout: &Playout, track: &str, pictures: &VideoReceive, sync: &mut LipSync) {
+    let (Some(heard), Some(seen)) = (playout.presented(track), pictures.shown()) else { return };
+    let extra = sync.update(heard, Presented { rtp: seen.timestamp, at: seen.at });
+    playout.set_extra_delay(track, extra.audio);
+    pictures.set_playout_delay(extra.video);
 }

@@ -8,6 +8,7 @@ use super::MediaSession;
 use super::event::{Generation, MediaEvent};
 use crate::engine::command::Switch;
 use crate::engine::frames::FrameKey;
+use crate::engine::open;
 use crate::engine::view::{ScreenItem, Screens};
 use crate::media::DeviceError;
 use crate::media::source::screen::{self, Listed, Targets};
@@ -23,6 +24,8 @@ const MOST: usize = 64;
 pub struct Looking {
     generation: Generation,
     screens: Screens,
+    /// Why its sound cannot be shared.
+    no_sound: Option<String>,
     /// Ends the thread that looks.
     stop: Option<Arc<AtomicBool>>,
 }
@@ -33,8 +36,14 @@ impl Looking {
         self.screens.clone()
     }
 
+    /// Why the sound cannot be shared, for a face.
+    pub fn no_sound(&self) -> Option<String> {
+        self.no_sound.clone()
+    }
+
     fn stop(&mut self) {
         self.generation += 1;
+        self.no_sound = None;
         if let Some(stop) = self.stop.take() {
             stop.store(true, Ordering::Relaxed);
         }
@@ -63,7 +72,12 @@ impl MediaSession {
             (Arc::new(AtomicBool::new(false)), self.looking.generation, self.events.clone());
         self.looking.stop = Some(Arc::clone(&stop));
         // Not joined: the window system may hang, and the generation makes a late result harmless.
+        let choice = self.parts.share_sound.clone();
         let look = move || {
+            let sound = open::share_sound(&choice).err();
+            if events.blocking_send(MediaEvent::ShareSoundReach(generation, sound)).is_err() {
+                return;
+            }
             while !stop.load(Ordering::Relaxed) {
                 if events.blocking_send(MediaEvent::Screens(generation, screen::targets())).is_err() {
                     return;
@@ -86,6 +100,13 @@ impl MediaSession {
             Ok(Targets::Portal) => Screens::Portal,
             Err(error) => Screens::Failed { reason: error.to_string() },
         };
+    }
+
+    /// What the thread that looks has found out about the sound.
+    pub fn on_share_sound_reach(&mut self, generation: Generation, problem: Option<DeviceError>) {
+        if generation == self.looking.generation {
+            self.looking.no_sound = problem.map(|problem| format!("{problem}."));
+        }
     }
 
     fn listed(&self, list: Vec<Listed>) -> Vec<ScreenItem> {

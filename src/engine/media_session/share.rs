@@ -7,9 +7,9 @@ use signaling_protocol::PeerId;
 
 use super::MediaSession;
 use super::event::{Generation, MediaEvent};
-use crate::engine::command::{ScreenTarget, ShareMode};
+use crate::engine::command::{ScreenTarget, ShareMode, Switch};
 use crate::engine::frames::FrameKey;
-use crate::engine::view::{ScreenPicture, ShareView};
+use crate::engine::view::{DeviceState, ScreenPicture, ShareView};
 use crate::media::capture::Capture;
 use crate::media::codec::tuning::Tuning;
 use crate::media::encoded::VideoCodec;
@@ -59,8 +59,8 @@ impl Share {
         self.reach.values().any(|reach| matches!(reach, ScreenReach::Sent(_)))
     }
 
-    /// What is shown, for a face.
-    pub fn view(&self) -> Option<ShareView> {
+    /// What is shown, for a face; `sound`: how it stands with its sound.
+    pub fn view(&self, sound: &DeviceState) -> Option<ShareView> {
         let running = self.running.as_ref()?;
         let those = |wanted: fn(&ScreenReach) -> bool| {
             self.reach.iter().filter(|(_, reach)| wanted(reach)).map(|(peer, _)| peer.clone()).collect()
@@ -72,6 +72,7 @@ impl Share {
         Some(ShareView {
             name: running.name.clone(),
             mode: running.mode,
+            sound: sound.clone(),
             minimised: running.minimised,
             running: running.capture.is_some() && self.is_seen(),
             overlaid: running.overlay.as_ref().is_some_and(Overlay::works),
@@ -107,8 +108,8 @@ impl Share {
 }
 
 impl MediaSession {
-    /// Opens a screen to be shown, in place of the one that is.
-    pub fn share(&mut self, target: ScreenTarget, mode: ShareMode) {
+    /// Opens a screen to be shown, in place of the one that is, with the sound of this computer or without.
+    pub fn share(&mut self, target: ScreenTarget, mode: ShareMode, sound: Switch) {
         self.stop_share();
         let slot = Arc::new(Latest::new());
         let tuning = Tuning { codec: self.share.codec(), content: mode.content() };
@@ -137,6 +138,7 @@ impl MediaSession {
             let remembered = Some(token.as_str()).filter(|token| !token.is_empty());
             MediaEvent::Screen(generation, screen::open(&target, mode, remembered, veil, events))
         });
+        self.open_share_sound(sound);
         self.share.follow();
     }
 
@@ -177,6 +179,7 @@ impl MediaSession {
     pub fn stop_share(&mut self) {
         self.share.generation += 1;
         self.share.running = None;
+        self.close_share_sound();
         self.frames.remove(&FrameKey::OwnScreen);
     }
 

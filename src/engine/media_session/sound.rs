@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::MediaSession;
 use super::event::{DeviceChange, DeviceKind, Generation, MediaEvent};
+use super::remote::is_sound_of_screen;
 use super::slot::{lost, replaced};
 use crate::clock;
 use crate::engine::command::{DeviceChoice, Switch};
@@ -104,6 +105,7 @@ impl MediaSession {
             let events = self.events.clone();
             let on_event = move |event| {
                 let event = match event {
+                    PlayoutEvent::FirstAudio { track } if is_sound_of_screen(&track) => return,
                     PlayoutEvent::FirstAudio { .. } => MediaEvent::FirstAudio(clock::now()),
                     PlayoutEvent::SinkEnded(error) => MediaEvent::Ended(DeviceKind::Speaker, error),
                 };

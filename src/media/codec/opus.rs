@@ -32,6 +32,12 @@ const DTX_BYTES: usize = 2;
 /// sees noise in a steady tone, and would cut it to pieces.
 const QUIET: f32 = 0.003;
 
+/// What programs play may be quieter than any voice (-80 dBFS) and is meant all the same.
+const NOTHING: f32 = 0.0001;
+
+/// Music in stereo without audible loss for most people.
+pub const STEREO_BITRATE: Bitrate = Bitrate::from_kbps(96);
+
 /// Largest packet: RFC 6716 section 3.4 allows 1275 bytes for a frame; we send one frame a packet.
 const MAX_PACKET_BYTES: usize = 1275;
 
@@ -59,50 +65,99 @@ pub fn is_dtx(packet: &[u8]) -> bool {
     packet.len() <= DTX_BYTES
 }
 
-/// Encodes one person's voice.
-pub struct OpusEncoder {
-    encoder: opus::Encoder,
+/// What both encoders are: libopus, and whether it has just announced silence.
+struct Encoder {
+    opus: opus::Encoder,
     scratch: Vec<u8>,
     silent: bool,
+    /// Quieter than this may be taken for silence.
+    quiet: f32,
 }
 
-impl OpusEncoder {
-    /// For speech, with in-band error correction and discontinuous transmission.
-    pub fn new() -> Result<Self, OpusError> {
-        let mut encoder =
-            opus::Encoder::new(SAMPLE_RATE, Channels::Mono, Application::Voip).map_err(setup)?;
-        encoder.set_inband_fec(true).map_err(setup)?;
-        encoder.set_complexity(complexity()).map_err(setup)?;
-        let mut this = Self { encoder, scratch: vec![0; MAX_PACKET_BYTES], silent: false };
-        this.set_bitrate(DEFAULT_BITRATE)?;
-        Ok(this)
+impl Encoder {
+    fn new(channels: Channels, application: Application, quiet: f32) -> Result<Self, OpusError> {
+        let mut opus = opus::Encoder::new(SAMPLE_RATE, channels, application).map_err(setup)?;
+        opus.set_complexity(complexity()).map_err(setup)?;
+        Ok(Self { opus, scratch: vec![0; MAX_PACKET_BYTES], silent: false, quiet })
     }
 
-    /// Bits per second of the packets themselves; takes effect with the next one.
-    pub fn set_bitrate(&mut self, bitrate: Bitrate) -> Result<(), OpusError> {
+    fn set_bitrate(&mut self, bitrate: Bitrate) -> Result<(), OpusError> {
         let bps = bitrate.as_bps().clamp(BITRATES.0, BITRATES.1);
-        self.encoder.set_bitrate(opus::Bitrate::Bits(bps as i32)).map_err(setup)
+        self.opus.set_bitrate(opus::Bitrate::Bits(bps as i32)).map_err(setup)
     }
 
-    /// Share of packets expected to get lost, 0.0 to 1.0: more of it makes the encoder put a
-    /// coarse copy of each packet into the next.
-    pub fn set_expected_loss(&mut self, loss: f32) -> Result<(), OpusError> {
+    fn set_expected_loss(&mut self, loss: f32) -> Result<(), OpusError> {
         let percent = if loss.is_finite() { (loss * 100.0).ceil().clamp(0.0, 100.0) } else { 0.0 };
-        self.encoder.set_packet_loss_perc(percent as i32).map_err(setup)
+        self.opus.set_packet_loss_perc(percent as i32).map_err(setup)
     }
 
-    /// One packet for 20 ms, or `None` while there is nothing to say. The first silent packet is
-    /// still given, so that the receiver can tell silence from loss.
-    pub fn encode(&mut self, samples: &[f32; PACKET_SAMPLES]) -> Result<Option<Bytes>, OpusError> {
+    fn encode(&mut self, samples: &[f32]) -> Result<Option<Bytes>, OpusError> {
         let energy: f32 = samples.iter().map(|s| s * s).sum();
-        let quiet = energy < QUIET * QUIET * PACKET_SAMPLES as f32;
-        self.encoder.set_dtx(quiet).map_err(setup)?;
-        let len = self.encoder.encode_float(samples, &mut self.scratch).map_err(setup)?;
+        let quiet = energy < self.quiet * self.quiet * samples.len() as f32;
+        self.opus.set_dtx(quiet).map_err(setup)?;
+        let len = self.opus.encode_float(samples, &mut self.scratch).map_err(setup)?;
         let was_silent = std::mem::replace(&mut self.silent, len <= DTX_BYTES);
         if self.silent && was_silent {
             return Ok(None);
         }
         Ok(Some(Bytes::copy_from_slice(&self.scratch[..len])))
+    }
+}
+
+/// Encodes what a computer plays: music and films, in stereo.
+pub struct StereoEncoder(Encoder);
+
+impl StereoEncoder {
+    /// For music, with discontinuous transmission where nothing at all is played.
+    pub fn new() -> Result<Self, OpusError> {
+        let mut encoder = Encoder::new(Channels::Stereo, Application::Audio, NOTHING)?;
+        encoder.set_bitrate(STEREO_BITRATE)?;
+        Ok(Self(encoder))
+    }
+
+    /// Bits per second of the packets themselves; takes effect with the next one.
+    pub fn set_bitrate(&mut self, bitrate: Bitrate) -> Result<(), OpusError> {
+        self.0.set_bitrate(bitrate)
+    }
+
+    /// Share of packets expected to get lost, 0.0 to 1.0: packets depend less on the one before.
+    pub fn set_expected_loss(&mut self, loss: f32) -> Result<(), OpusError> {
+        self.0.set_expected_loss(loss)
+    }
+
+    /// As [`OpusEncoder::encode`].
+    pub fn encode(&mut self, samples: &[Stereo; PACKET_SAMPLES]) -> Result<Option<Bytes>, OpusError> {
+        self.0.encode(samples.as_flattened())
+    }
+}
+
+/// Encodes one person's voice.
+pub struct OpusEncoder(Encoder);
+
+impl OpusEncoder {
+    /// For speech, with in-band error correction and discontinuous transmission.
+    pub fn new() -> Result<Self, OpusError> {
+        let mut encoder = Encoder::new(Channels::Mono, Application::Voip, QUIET)?;
+        encoder.opus.set_inband_fec(true).map_err(setup)?;
+        encoder.set_bitrate(DEFAULT_BITRATE)?;
+        Ok(Self(encoder))
+    }
+
+    /// Bits per second of the packets themselves; takes effect with the next one.
+    pub fn set_bitrate(&mut self, bitrate: Bitrate) -> Result<(), OpusError> {
+        self.0.set_bitrate(bitrate)
+    }
+
+    /// Share of packets expected to get lost, 0.0 to 1.0: more of it makes the encoder put a
+    /// coarse copy of each packet into the next.
+    pub fn set_expected_loss(&mut self, loss: f32) -> Result<(), OpusError> {
+        self.0.set_expected_loss(loss)
+    }
+
+    /// One packet for 20 ms, or `None` while there is nothing to say. The first silent packet is
+    /// still given, so that the receiver can tell silence from loss.
+    pub fn encode(&mut self, samples: &[f32; PACKET_SAMPLES]) -> Result<Option<Bytes>, OpusError> {
+        self.0.encode(samples)
     }
 }
 
@@ -212,6 +267,41 @@ mod tests {
         }
         let snr = snr_of_tone(&heard[9_600..], 440.0);
         assert!(snr > 25.0, "SNR {snr:.1} dB");
+    }
+
+    #[test]
+    fn what_is_on_one_side_stays_there_and_a_voice_is_in_the_middle() {
+        let stereo: Vec<Stereo> = tone(1_000.0, 0.3, 96_000).into_iter().map(|s| [s, 0.0]).collect();
+        let mut encoder = StereoEncoder::new().unwrap();
+        let mut decoder = OpusDecoder::new().unwrap();
+        let mut out = [[0.0; 2]; MAX_PACKET_SAMPLES];
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        for packet in stereo.as_chunks::<PACKET_SAMPLES>().0 {
+            let n = decoder.decode(&encoder.encode(packet).unwrap().unwrap(), &mut out).unwrap();
+            left.extend(out[..n].iter().map(|sample| sample[0]));
+            right.extend(out[..n].iter().map(|sample| sample[1]));
+        }
+        let loud = |samples: &[f32]| crate::media::test_signal::rms(&samples[9_600..]);
+        assert!(snr_of_tone(&left[9_600..], 1_000.0) > 25.0);
+        assert!(loud(&right) < loud(&left) / 30.0, "{} on the right", loud(&right));
+        let voice = packets(&mut OpusEncoder::new().unwrap(), &tone(440.0, 0.2, 9_600));
+        decoder.reset().unwrap();
+        for packet in voice {
+            let n = decoder.decode(&packet, &mut out).unwrap();
+            assert!(out[..n].iter().all(|[left, right]| (left - right).abs() < 1e-4));
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_played_nothing_is_sent_and_quiet_music_is() {
+        let count = |level: f32| {
+            let mut encoder = StereoEncoder::new().unwrap();
+            let music = crate::media::test_signal::both(&tone(440.0, level, 96_000));
+            let blocks = music.as_chunks::<PACKET_SAMPLES>().0;
+            blocks.iter().filter(|block| encoder.encode(block).unwrap().is_some()).count()
+        };
+        assert!(count(0.0) < 30, "{} packets of nothing in 2 s", count(0.0));
+        assert_eq!(count(0.001), 100);
     }
 
     #[test]

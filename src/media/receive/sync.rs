@@ -1,4 +1,5 @@
-//! Lip sync: puts the sound and the picture of one participant on one time line.
+//! Lip sync: puts a sound and a picture of one participant, a voice and a face or a screen and what it
+//! plays, on one time line.
 //!
 //! Sender reports say which RTP timestamps were captured at the same moment (RFC 3550 section
 //! 6.4.1); the playout points say when those are heard and seen. People notice sound that comes
@@ -47,9 +48,10 @@ pub struct ExtraDelay {
     pub video: Duration,
 }
 
-/// One participant's lip sync.
-#[derive(Clone, Debug, Default)]
+/// The lip sync of one sound and one picture.
+#[derive(Clone, Debug)]
 pub struct LipSync {
+    kinds: (TrackKind, TrackKind),
     audio: Option<SenderReport>,
     video: Option<SenderReport>,
     /// Extra delay of the sound in seconds; negative: of the picture.
@@ -59,18 +61,19 @@ pub struct LipSync {
 }
 
 impl LipSync {
-    /// Nothing is known yet.
-    pub fn new() -> Self {
-        Self::default()
+    /// Of these tracks; nothing is known yet.
+    pub fn new(sound: TrackKind, picture: TrackKind) -> Self {
+        let kinds = (sound, picture);
+        Self { kinds, audio: None, video: None, extra: 0.0, smoothed: None, correcting: false }
     }
 
-    /// Learns a sender report of either track.
+    /// Learns a sender report, if it is of either track.
     pub fn report(&mut self, report: SenderReport) {
-        match report.kind {
-            TrackKind::Audio => self.audio = Some(report),
-            TrackKind::Video => self.video = Some(report),
-            // A screen has no lips.
-            TrackKind::Screen => {}
+        let (sound, picture) = self.kinds;
+        if report.kind == sound {
+            self.audio = Some(report);
+        } else if report.kind == picture {
+            self.video = Some(report);
         }
     }
 
@@ -141,7 +144,7 @@ mod tests {
     /// capture, plus what lip sync adds.
     fn run(audio_ms: f64, video_ms: f64, updates: usize) -> (LipSync, f64, ExtraDelay) {
         let start = clock::now() + Duration::from_secs(3_600);
-        let mut sync = LipSync::new();
+        let mut sync = LipSync::new(TrackKind::Audio, TrackKind::Video);
         let ntp = Duration::from_secs(4_000_000_000);
         sync.report(SenderReport { kind: TrackKind::Audio, rtp: u32::MAX - 100, ntp });
         sync.report(SenderReport { kind: TrackKind::Video, rtp: 77, ntp: ntp + Duration::from_millis(500) });
@@ -188,7 +191,7 @@ mod tests {
 
     #[test]
     fn nonsense_in_a_report_changes_nothing() {
-        let mut sync = LipSync::new();
+        let mut sync = LipSync::new(TrackKind::Audio, TrackKind::Video);
         sync.report(SenderReport { kind: TrackKind::Audio, rtp: 0, ntp: Duration::ZERO });
         sync.report(SenderReport { kind: TrackKind::Video, rtp: 9, ntp: Duration::from_secs(1 << 32) });
         let now = Presented { rtp: 5, at: clock::now() };

@@ -9,6 +9,8 @@ pub mod microphone;
 pub mod pace;
 pub mod pattern;
 pub mod screen;
+#[cfg(all(feature = "devices", target_os = "linux"))]
+pub mod system_sound;
 pub mod tone;
 pub mod wav;
 pub mod y4m;

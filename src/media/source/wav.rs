@@ -1,4 +1,4 @@
-//! A WAV file in place of a microphone, in a loop, in real time.
+//! A WAV file in place of a microphone, or of what a computer plays, in a loop, in real time.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -9,9 +9,9 @@ use hound::{SampleFormat, WavReader};
 
 use crate::clock;
 use crate::media::beat::Beat;
-use crate::media::frame::{AudioBlock, BLOCK_SAMPLES, SAMPLE_RATE};
-use crate::media::resample::Resampler;
-use crate::media::{AudioSource, DeviceError};
+use crate::media::frame::{self, AudioBlock, BLOCK_SAMPLES, SAMPLE_RATE, Stereo, StereoBlock};
+use crate::media::resample::StereoResampler;
+use crate::media::{AudioSource, DeviceError, StereoSource};
 
 /// Longest file that is taken: it is held in memory as mono at 48 kHz (about 11.5 MB a minute).
 const MAX_SECONDS: u32 = 600;
@@ -47,21 +47,25 @@ pub fn read_mono(path: &Path) -> Result<Vec<f32>, DeviceError> {
 }
 
 fn read(path: &Path, name: &str) -> Result<Vec<f32>, DeviceError> {
+    Ok(read_stereo(path, name)?.iter().map(frame::mono).collect())
+}
+
+/// The whole file as two channels at 48 kHz, at least one block.
+fn read_stereo(path: &Path, name: &str) -> Result<Vec<Stereo>, DeviceError> {
     let broken = |reason: String| DeviceError::Broken { device: name.to_owned(), reason };
     let mut reader = WavReader::open(path).map_err(|error| open_error(error, name))?;
     let spec = reader.spec();
-    let resampler = Resampler::new(spec.sample_rate, SAMPLE_RATE);
+    let resampler = StereoResampler::new(spec.sample_rate, SAMPLE_RATE);
     let Some(mut resampler) = resampler.filter(|_| spec.channels > 0) else {
         return Err(broken(format!("{} channels at {} Hz cannot be used", spec.channels, spec.sample_rate)));
     };
     if reader.duration() / spec.sample_rate > MAX_SECONDS {
         return Err(broken(format!("it is longer than {} minutes", MAX_SECONDS / 60)));
     }
-    let mono = mix(&mut reader).map_err(|error| broken(error.to_string()))?;
-    if mono.is_empty() {
+    let mut samples = sides(&mut reader).map_err(|error| broken(error.to_string()))?;
+    if samples.is_empty() {
         return Err(broken("it holds no sound".to_owned()));
     }
-    let mut samples = mono;
     if spec.sample_rate != SAMPLE_RATE {
         let mut out = Vec::with_capacity(samples.len() * 2);
         resampler.process(&samples, &mut out);
@@ -91,8 +95,8 @@ fn open_error(error: hound::Error, name: &str) -> DeviceError {
     }
 }
 
-/// All channels as one, from -1.0 to 1.0.
-fn mix(reader: &mut WavReader<BufReader<File>>) -> Result<Vec<f32>, hound::Error> {
+/// The two sides, from -1.0 to 1.0: of two channels one each, of any other number all on both.
+fn sides(reader: &mut WavReader<BufReader<File>>) -> Result<Vec<Stereo>, hound::Error> {
     let spec = reader.spec();
     let samples: Vec<f32> = match spec.sample_format {
         SampleFormat::Float => reader.samples::<f32>().collect::<Result<_, _>>()?,
@@ -103,7 +107,47 @@ fn mix(reader: &mut WavReader<BufReader<File>>) -> Result<Vec<f32>, hound::Error
     };
     let channels = usize::from(spec.channels);
     let clean = |s: &f32| if s.is_finite() { s.clamp(-1.0, 1.0) } else { 0.0 };
-    Ok(samples.chunks_exact(channels).map(|f| f.iter().map(clean).sum::<f32>() / channels as f32).collect())
+    let both = |moment: &[f32]| match moment {
+        [left, right] => [clean(left), clean(right)],
+        all => [all.iter().map(clean).sum::<f32>() / channels as f32; 2],
+    };
+    Ok(samples.chunks_exact(channels).map(both).collect())
+}
+
+/// A file that plays as a computer would whose sound is shared: in stereo, in a loop, in real time.
+pub struct StereoWavFile {
+    name: String,
+    samples: Vec<Stereo>,
+    position: usize,
+    beat: Beat,
+}
+
+impl StereoWavFile {
+    /// As [`WavFile::open`], with both channels of a file that has two.
+    ///
+    /// # Errors
+    /// [`DeviceError`] with the file's name, when it is missing or is not what it claims to be.
+    pub fn open(path: &Path) -> Result<Self, DeviceError> {
+        let name = path.display().to_string();
+        let samples = read_stereo(path, &name)?;
+        Ok(Self { name, samples, position: 0, beat: Beat::new(clock::now()) })
+    }
+}
+
+impl StereoSource for StereoWavFile {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn next_block(&mut self, timeout: Duration) -> Result<Option<StereoBlock>, DeviceError> {
+        let Some(captured_at) = self.beat.wait(timeout) else { return Ok(None) };
+        let mut block = StereoBlock::silence(captured_at);
+        for sample in &mut block.samples {
+            *sample = self.samples[self.position];
+            self.position = (self.position + 1) % self.samples.len();
+        }
+        Ok(Some(block))
+    }
 }
 
 impl AudioSource for WavFile {

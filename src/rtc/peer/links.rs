@@ -68,7 +68,7 @@ impl Peer {
             ice_policy,
             addresses,
             video,
-            screen: self.has_screen(),
+            shared: self.shown(),
             ssrcs: self.ssrcs,
             sinks: self.sinks.clone(),
             data: self.data.clone(),

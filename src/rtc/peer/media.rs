@@ -71,9 +71,11 @@ impl Peer {
         }
         let now = clock::now();
         let (priority, mut fits) = match frame.kind {
-            TrackKind::Audio => (Priority::Audio, true),
+            TrackKind::Audio | TrackKind::ScreenSound => (Priority::Audio, true),
             // While a screen is shown, pages of text are what waits; the camera goes before them.
-            TrackKind::Video => (Priority::Camera, self.shares || self.pacer.backlog() <= LONGEST_QUEUE),
+            TrackKind::Video => {
+                (Priority::Camera, self.shares.screen || self.pacer.backlog() <= LONGEST_QUEUE)
+            }
             // A page of text takes as long as it takes: the pacer keeps it under a second.
             TrackKind::Screen => (Priority::Screen, true),
         };
@@ -84,7 +86,7 @@ impl Peer {
                     .enqueue(now, priority, payload.len() + OVERHEAD, (frame.clone(), index))
                     .is_ok();
         }
-        if !fits && frame.kind != TrackKind::Audio {
+        if !fits && !frame.kind.is_sound() {
             self.late += 1;
             self.pacer.clear(priority);
             self.outbound.skip_to_keyframe(frame.kind);

@@ -46,7 +46,9 @@ use super::pacer::{Pacer, Priority};
 use super::packetizer::Packets;
 use super::recovery::Recovery;
 use super::sender::{FrameSource, Outbound};
-use super::{CandidateType, ConnectionNumber, DtlsState, IcePolicy, Signal, TransportConfig, TransportEvent};
+use super::{
+    CandidateType, ConnectionNumber, DtlsState, IcePolicy, Shared, Signal, TransportConfig, TransportEvent,
+};
 use crate::clock;
 use crate::media::encoded::TrackKind;
 use crate::units::Bitrate;
@@ -82,8 +84,8 @@ pub enum Command {
     Signal(Signal),
     /// Ask for a key frame of the camera or the screen.
     Keyframe(TrackKind),
-    /// Show our screen, or stop it.
-    Share(bool),
+    /// Show our screen, with its sound or without, or stop it.
+    Share(Shared),
     /// Look for a new path.
     Restart,
     /// Other servers or credentials.
@@ -102,8 +104,8 @@ pub struct Parts {
     pub config: TransportConfig,
     /// What the mesh was made with.
     pub options: Arc<Options>,
-    /// Our screen is shown.
-    pub shares: bool,
+    /// What is shared.
+    pub shares: Shared,
     /// This computer's interfaces; `None`: nobody watches them.
     pub network: Option<Arc<Network>>,
     /// From the mesh.
@@ -140,8 +142,10 @@ struct Peer {
     they_move: bool,
     /// The other side knows what a screen is.
     they_see_screens: bool,
-    /// Our screen is to be shown.
-    shares: bool,
+    /// It also knows that a screen can have a sound.
+    they_hear_screens: bool,
+    /// What is to be shared.
+    shares: Shared,
     /// Candidates of an offer that has not come yet.
     held: Vec<(ConnectionNumber, Candidate)>,
     sinks: PacketSinks,
@@ -196,6 +200,7 @@ pub async fn run(parts: Parts) {
         newest: ConnectionNumber::FIRST,
         they_move: false,
         they_see_screens: false,
+        they_hear_screens: false,
         shares,
         held: Vec::new(),
         sinks,
@@ -210,7 +215,7 @@ pub async fn run(parts: Parts) {
         attempt: None,
         improvement: Improvement::default(),
         overlap: Overlap::default(),
-        outbound: Outbound::new([random(), random(), random()]),
+        outbound: Outbound::new([random(), random(), random(), random()]),
         pacer: Pacer::new(FIRST_PACE),
         late: 0,
         next_report: None,
@@ -317,9 +322,10 @@ impl Peer {
                 self.show_screen().await;
             }
             Command::Share(shared) => {
-                self.shares = shared;
-                self.outbound.skip_to_keyframe(TrackKind::Screen);
-                self.pacer.clear(Priority::Screen);
+                if std::mem::replace(&mut self.shares, shared).screen != shared.screen {
+                    self.outbound.skip_to_keyframe(TrackKind::Screen);
+                    self.pacer.clear(Priority::Screen);
+                }
                 self.show_screen().await;
             }
             Command::Keyframe(kind) => self.request_keyframe(kind).await,

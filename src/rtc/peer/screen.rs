@@ -1,22 +1,24 @@
-//! Our screen in a participant's connections: each of them is to have its track while it is shown.
+//! Our screen and its sound in a participant's connections: each of them is to have their tracks while
+//! they are shared.
 
 use super::Peer;
 use crate::media::encoded::TrackKind;
 use crate::rtc::engine::ScreenTrack;
-use crate::rtc::{ScreenReach, TransportEvent};
+use crate::rtc::{ScreenReach, Shared, TransportEvent};
 
 impl Peer {
-    /// Whether a connection made now has the screen from the beginning.
-    pub(super) fn has_screen(&self) -> bool {
-        self.shares && self.they_see_screens
+    /// What of it a connection made now has from the beginning: what the other side understands.
+    pub(super) fn shown(&self) -> Shared {
+        let screen = self.shares.screen && self.they_see_screens;
+        Shared { screen, sound: screen && self.shares.sound && self.they_hear_screens }
     }
 
     /// Brings all connections, and what the other side knows of them, to what is to be shown. Called
     /// after everything that may have changed either; does nothing when all is well.
     pub(super) async fn show_screen(&mut self) {
-        let shared = self.has_screen();
+        let shared = self.shown();
         for link in self.links.iter_mut().filter(|link| link.left.is_none()) {
-            link.share_screen(shared, &self.outlet).await;
+            link.share(shared, &self.outlet).await;
         }
         self.tell_screen().await;
     }
@@ -29,7 +31,7 @@ impl Peer {
         let described = self.links.iter().any(|link| link.is_described());
         let carrier = self.links.iter().find(|link| link.number == self.carrier);
         let track = carrier.map(|link| link.connection.screen()).unwrap_or_default();
-        let reach = match (self.shares, described, self.they_see_screens, track) {
+        let reach = match (self.shares.screen, described, self.they_see_screens, track) {
             (false, ..) => ScreenReach::NotShared,
             (true, true, false, _) | (true, _, _, ScreenTrack::Refused) => ScreenReach::Unable,
             (true, _, _, ScreenTrack::Sent(codec)) => ScreenReach::Sent(codec),

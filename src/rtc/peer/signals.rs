@@ -13,13 +13,23 @@ impl Peer {
     pub(super) async fn on_signal(&mut self, signal: Signal) {
         let number = signal.connection();
         match signal {
-            Signal::Description { kind, sdp, moves, screens, replaces, proof: _, connection: _ } => {
+            Signal::Description {
+                kind,
+                sdp,
+                moves,
+                screens,
+                screen_sound,
+                replaces,
+                proof: _,
+                connection: _,
+            } => {
                 if let Err(reason) = check_description(&sdp) {
                     let name = self.outlet.name();
                     self.outlet.problem(format!("The description of {name} is not used: {reason}.")).await;
                     return;
                 }
-                (self.they_move, self.they_see_screens) = (moves, screens);
+                (self.they_move, self.they_see_screens, self.they_hear_screens) =
+                    (moves, screens, screen_sound);
                 match kind {
                     DescriptionKind::Offer => {
                         let purpose = if replaces { Purpose::Replace } else { Purpose::Follow };

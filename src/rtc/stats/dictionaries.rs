@@ -25,7 +25,7 @@ pub enum Kind {
 impl From<TrackKind> for Kind {
     fn from(kind: TrackKind) -> Self {
         match kind {
-            TrackKind::Audio => Kind::Audio,
+            TrackKind::Audio | TrackKind::ScreenSound => Kind::Audio,
             TrackKind::Video | TrackKind::Screen => Kind::Video,
         }
     }

@@ -22,6 +22,25 @@ pub enum Pictures {
     Screen,
 }
 
+/// What a stream of sound is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sounds {
+    /// A voice.
+    Microphone,
+    /// What a computer plays whose screen is shared.
+    Screen,
+}
+
+impl Sounds {
+    /// As for pictures; W3C has no other member that tells them apart.
+    fn content_type(self) -> Option<&'static str> {
+        match self {
+            Sounds::Microphone => None,
+            Sounds::Screen => Some(SCREENSHARE),
+        }
+    }
+}
+
 impl Pictures {
     /// W3C `contentType`, which cameras do not have.
     fn content_type(self) -> Option<&'static str> {
@@ -80,13 +99,17 @@ impl Report {
         self.entries.push(Entry::MediaSource(source));
     }
 
-    /// Our microphone: `media-source` and its `outbound-rtp`.
-    pub fn fill_audio_send(&mut self, stats: &AudioSendStats) {
+    /// Our microphone or the sound of our screen: `media-source` and its `outbound-rtp`.
+    pub fn fill_audio_send(&mut self, sounds: Sounds, stats: &AudioSendStats) {
+        let (id, track) = match sounds {
+            Sounds::Microphone => ("SA", "audio"),
+            Sounds::Screen => ("SSA", "screen-sound"),
+        };
         let source = MediaSource {
-            id: "SA".to_owned(),
+            id: id.to_owned(),
             timestamp: self.timestamp,
             kind: Kind::Audio,
-            track_identifier: Some("audio".to_owned()),
+            track_identifier: Some(track.to_owned()),
             audio_level: Some(stats.audio_level),
             total_audio_energy: Some(stats.total_audio_energy),
             total_samples_duration: seconds(stats.total_samples_duration),
@@ -94,7 +117,8 @@ impl Report {
             echo_return_loss_enhancement: stats.echo_return_loss_enhancement,
             ..Default::default()
         };
-        for stream in self.sent(Kind::Audio) {
+        let content = sounds.content_type();
+        for stream in self.sent(Kind::Audio).filter(|stream| stream.content_type.as_deref() == content) {
             stream.media_source_id = Some(source.id.clone());
             stream.encoder_implementation = Some(OPUS.to_owned());
             // Muted or not: an encoding that is negotiated is active (W3C).
@@ -137,9 +161,10 @@ impl Report {
         }
     }
 
-    /// The participant's microphone: `inbound-rtp`.
-    pub fn fill_audio_receive(&mut self, stats: &AudioReceiveStats) {
-        for stream in self.received(Kind::Audio) {
+    /// The participant's microphone or the sound of their screen: `inbound-rtp`.
+    pub fn fill_audio_receive(&mut self, sounds: Sounds, stats: &AudioReceiveStats) {
+        let content = sounds.content_type();
+        for stream in self.received(Kind::Audio).filter(|stream| stream.content_type.as_deref() == content) {
             stream.decoder_implementation = Some(OPUS.to_owned());
             stream.jitter_buffer_delay = seconds(stats.jitter_buffer_delay);
             stream.jitter_buffer_target_delay = seconds(stats.jitter_buffer_target_delay);
@@ -212,8 +237,12 @@ mod tests {
                 ..Default::default()
             },
         );
-        report.fill_audio_send(&AudioSendStats { audio_level: 0.5, ..Default::default() });
-        report.fill_audio_receive(&AudioReceiveStats { concealed_samples: 9, ..Default::default() });
+        report
+            .fill_audio_send(Sounds::Microphone, &AudioSendStats { audio_level: 0.5, ..Default::default() });
+        report.fill_audio_receive(
+            Sounds::Microphone,
+            &AudioReceiveStats { concealed_samples: 9, ..Default::default() },
+        );
         report.fill_playout(&AudioPlayoutStats {
             total_samples_count: 480,
             total_samples_duration: Duration::from_millis(10),

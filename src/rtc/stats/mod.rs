@@ -25,7 +25,7 @@ pub use dictionaries::{
     Candidate, CandidatePair, Certificate, Codec, DataChannel, InboundRtp, Kind, MediaPlayout, MediaSource,
     OutboundRtp, PairState, PeerConnection, RemoteInboundRtp, RemoteOutboundRtp, Transport,
 };
-pub use media::Pictures;
+pub use media::{Pictures, Sounds};
 pub use own::{
     FailedStep, IceServer, InterfaceKind, Mark, NetworkInterface, ServerFailure, ServerTransport, Signaling,
     SignalingState, Step, StunErrors, Timeline,
@@ -226,7 +226,7 @@ impl Report {
         stream.retransmitted_packets_sent = Some(sent.retransmitted_packets);
         stream.retransmitted_bytes_sent = Some(sent.retransmitted_bytes);
         stream.nack_count = Some(sent.requests.nack);
-        if sent.kind != TrackKind::Audio {
+        if !sent.kind.is_sound() {
             stream.pli_count = Some(sent.requests.pli);
             stream.fir_count = Some(sent.requests.fir);
         }
@@ -269,7 +269,7 @@ impl Report {
         stream.last_packet_received_timestamp =
             reception.last_at().map(|at| timestamp - millis(now.saturating_duration_since(at)));
         stream.nack_count = Some(received.requests.nack);
-        if received.kind != TrackKind::Audio {
+        if !received.kind.is_sound() {
             stream.pli_count = Some(received.requests.pli);
             stream.fir_count = Some(received.requests.fir);
         }
@@ -293,13 +293,14 @@ impl Report {
     }
 }
 
-/// W3C `contentType` of what shows a screen.
+/// W3C `contentType` of what shows a screen, and of its sound.
 const SCREENSHARE: &str = "screenshare";
 
 fn content_type(kind: TrackKind) -> Option<String> {
     match kind {
         TrackKind::Audio | TrackKind::Video => None,
-        TrackKind::Screen => Some(SCREENSHARE.to_owned()),
+        // W3C knows it for pictures only; nothing else tells the two sounds apart.
+        TrackKind::Screen | TrackKind::ScreenSound => Some(SCREENSHARE.to_owned()),
     }
 }
 

@@ -163,6 +163,8 @@ struct Call {
     earlier_version: bool,
     /// B's descriptions lose VP9 on their way.
     b_without_vp9: bool,
+    /// Signals do not say that the sound of a screen is understood.
+    silent_screens: bool,
 }
 
 impl Call {
@@ -176,7 +178,17 @@ impl Call {
 
     fn between(a: Side, b: Side) -> Self {
         let (to_a, to_b) = (Vec::new(), Vec::new());
-        Self { a, b, hold: false, to_a, to_b, wire: None, earlier_version: false, b_without_vp9: false }
+        Self {
+            a,
+            b,
+            hold: false,
+            to_a,
+            to_b,
+            wire: None,
+            earlier_version: false,
+            b_without_vp9: false,
+            silent_screens: false,
+        }
     }
 
     /// A offers to B, who was known before.
@@ -189,9 +201,14 @@ impl Call {
         if self.earlier_version {
             for signal in self.to_a.iter_mut().chain(&mut self.to_b) {
                 assert_eq!(signal.connection(), ConnectionNumber::FIRST);
-                if let Signal::Description { moves, screens, .. } = signal {
-                    (*moves, *screens) = (false, false);
+                if let Signal::Description { moves, screens, screen_sound, .. } = signal {
+                    (*moves, *screens, *screen_sound) = (false, false, false);
                 }
+            }
+        }
+        for signal in self.to_a.iter_mut().chain(&mut self.to_b).filter(|_| self.silent_screens) {
+            if let Signal::Description { screen_sound, .. } = signal {
+                *screen_sound = false;
             }
         }
         for signal in self.to_a.iter_mut().filter(|_| self.b_without_vp9) {
@@ -293,7 +310,16 @@ fn sound(n: u64) -> EncodedFrame {
 fn description(kind: DescriptionKind, sdp: &str) -> Signal {
     let connection = ConnectionNumber::FIRST;
     let (sdp, proof) = (sdp.to_owned(), None);
-    Signal::Description { kind, sdp, proof, moves: true, screens: true, replaces: false, connection }
+    Signal::Description {
+        kind,
+        sdp,
+        proof,
+        moves: true,
+        screens: true,
+        screen_sound: true,
+        replaces: false,
+        connection,
+    }
 }
 
 async fn next(packets: &mut mpsc::Receiver<RemotePacket>) -> RemotePacket {
@@ -384,7 +410,8 @@ async fn candidates_that_come_before_their_description_are_used() {
     })
     .await;
     // As if the offer had been made without candidates and overtaken by them.
-    let Signal::Description { sdp, kind, proof, moves, screens, replaces, connection } = call.to_b.remove(0)
+    let Signal::Description { sdp, kind, proof, moves, screens, screen_sound, replaces, connection } =
+        call.to_b.remove(0)
     else {
         panic!("not an offer")
     };
@@ -403,7 +430,7 @@ async fn candidates_that_come_before_their_description_are_used() {
     let sdp = rest.join("\r\n") + "\r\n";
     call.b.mesh.handle_signal(
         &call.a.id,
-        Signal::Description { kind, sdp, proof, moves, screens, replaces, connection },
+        Signal::Description { kind, sdp, proof, moves, screens, screen_sound, replaces, connection },
     );
     call.hold = false;
     call.deliver();

@@ -5,6 +5,14 @@ use crate::media::encoded::VideoCodec;
 
 const VP9: ScreenReach = ScreenReach::Sent(VideoCodec::Vp9);
 
+const SCREEN: Shared = Shared { screen: true, sound: false };
+
+const WITH_SOUND: Shared = Shared { screen: true, sound: true };
+
+fn screen_sound(n: u64) -> EncodedFrame {
+    EncodedFrame { kind: TrackKind::ScreenSound, ..sound(n) }
+}
+
 fn page(n: u64, keyframe: bool, size: usize) -> EncodedFrame {
     EncodedFrame { kind: TrackKind::Screen, codec: Codec::Vp9, ..picture(n, keyframe, size) }
 }
@@ -48,6 +56,29 @@ impl Call {
         }
     }
 
+    /// Goes on until the sound of one side's screen arrives at the other, beside the voice.
+    async fn until_heard(&mut self, n: u64, at_b: bool) {
+        let end = clock::now() + PATIENCE;
+        let (mut of_screen, mut voice) = (false, false);
+        while !(of_screen && voice) {
+            assert!(clock::now() < end, "it is not heard; {:?} {:?}", self.a.problems, self.b.problems);
+            for side in [&self.a, &self.b] {
+                side.mesh.media().send(sound(n));
+                side.mesh.media().send(screen_sound(n + 1));
+            }
+            self.spend(Duration::from_millis(50)).await;
+            let side = if at_b { &mut self.b } else { &mut self.a };
+            for (kind, n, heard) in
+                [(TrackKind::ScreenSound, n + 1, &mut of_screen), (TrackKind::Audio, n, &mut voice)]
+            {
+                while let Some(Ok(packet)) = side.track(kind).map(mpsc::Receiver::try_recv) {
+                    assert_eq!((packet.kind, packet.codec), (kind, Codec::Opus));
+                    *heard |= packet.timestamp == 960 * n as u32;
+                }
+            }
+        }
+    }
+
     /// What the camera's track of a side has received, as payloads' first bytes.
     fn camera_codecs(side: &mut Side) -> Vec<Codec> {
         let mut codecs = Vec::new();
@@ -61,21 +92,21 @@ impl Call {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_screen_comes_beside_the_camera_goes_and_comes_again() {
     let mut call = talking().await;
-    call.a.mesh.share_screen(true);
+    call.a.mesh.share(SCREEN);
     let begun = clock::now();
     call.until("agreed", |call| call.a.reach == VP9).await;
     println!("a screen is agreed upon after {:?}", begun.elapsed());
     call.until_seen(7, true).await;
     assert_eq!(call.b.reach, ScreenReach::NotShared);
-    call.a.mesh.share_screen(false);
+    call.a.mesh.share(Shared::default());
     call.until("taken back", |call| call.a.reach == ScreenReach::NotShared).await;
     call.spend(Duration::from_millis(200)).await;
-    call.a.mesh.share_screen(true);
+    call.a.mesh.share(SCREEN);
     call.until("agreed again", |call| call.a.reach == VP9).await;
     call.until_seen(9, true).await;
     assert!(Call::camera_codecs(&mut call.b).iter().all(|codec| *codec == Codec::Vp8));
     // And the other way, by the section that is there.
-    call.b.mesh.share_screen(true);
+    call.b.mesh.share(SCREEN);
     call.until("agreed both ways", |call| call.b.reach == VP9 && call.a.reach == VP9).await;
     call.until_seen(11, false).await;
     call.until_seen(13, true).await;
@@ -87,8 +118,8 @@ async fn a_screen_comes_beside_the_camera_goes_and_comes_again() {
 async fn both_share_at_the_same_moment() {
     let mut call = talking().await;
     call.hold = true;
-    call.a.mesh.share_screen(true);
-    call.b.mesh.share_screen(true);
+    call.a.mesh.share(SCREEN);
+    call.b.mesh.share(SCREEN);
     call.until("two offers", |call| !call.to_a.is_empty() && !call.to_b.is_empty()).await;
     call.hold = false;
     call.deliver();
@@ -96,13 +127,13 @@ async fn both_share_at_the_same_moment() {
     call.until_seen(7, true).await;
     call.until_seen(8, false).await;
     // Whoever stops first does not stop the other; then both have stopped, and one begins again.
-    call.a.mesh.share_screen(false);
+    call.a.mesh.share(Shared::default());
     call.until("taken back", |call| call.a.reach == ScreenReach::NotShared).await;
     call.until_seen(9, false).await;
-    call.b.mesh.share_screen(false);
+    call.b.mesh.share(Shared::default());
     call.until("taken back", |call| call.b.reach == ScreenReach::NotShared).await;
     call.spend(Duration::from_millis(200)).await;
-    call.a.mesh.share_screen(true);
+    call.a.mesh.share(SCREEN);
     call.until("agreed again", |call| call.a.reach == VP9).await;
     call.until_seen(10, true).await;
     assert_eq!((&call.a.problems, &call.b.problems), (&vec![], &vec![]));
@@ -112,8 +143,8 @@ async fn both_share_at_the_same_moment() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn screens_move_with_the_rest_to_another_connection() {
     let mut call = talking().await;
-    call.a.mesh.share_screen(true);
-    call.b.mesh.share_screen(true);
+    call.a.mesh.share(SCREEN);
+    call.b.mesh.share(SCREEN);
     call.until("agreed both ways", |call| call.a.reach == VP9 && call.b.reach == VP9).await;
     call.until_seen(7, true).await;
     for (round, by_a) in [(10, true), (20, false)] {
@@ -134,7 +165,7 @@ async fn an_earlier_version_is_spared_the_screen_and_goes_on_with_the_call() {
     call.earlier_version = true;
     call.begin();
     call.connected().await;
-    call.a.mesh.share_screen(true);
+    call.a.mesh.share(SCREEN);
     call.until("told", |call| call.a.reach == ScreenReach::Unable).await;
     call.show(1, true);
     call.until("the camera", |call| call.b.tracks.iter().any(|(kind, _)| *kind == TrackKind::Video)).await;
@@ -150,7 +181,7 @@ async fn who_has_no_vp9_is_shown_the_screen_in_vp8() {
     call.b_without_vp9 = true;
     call.begin();
     call.connected().await;
-    call.a.mesh.share_screen(true);
+    call.a.mesh.share(SCREEN);
     call.until("agreed", |call| call.a.reach == ScreenReach::Sent(VideoCodec::Vp8)).await;
     let end = clock::now() + PATIENCE;
     for n in 7.. {
@@ -163,5 +194,59 @@ async fn who_has_no_vp9_is_shown_the_screen_in_vp8() {
         }
     }
     assert_eq!((&call.a.problems, &call.b.problems), (&vec![], &vec![]));
+    call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sound_of_a_screen_comes_beside_the_voice_goes_and_comes_again_from_either_side() {
+    let mut call = talking().await;
+    call.a.mesh.share(SCREEN);
+    call.until("agreed", |call| call.a.reach == VP9).await;
+    // The person allowed it later than the picture.
+    call.a.mesh.share(WITH_SOUND);
+    call.until_heard(7, true).await;
+    call.until_seen(7, true).await;
+    assert!(call.a.track(TrackKind::ScreenSound).is_none(), "only one side shares");
+    call.a.mesh.share(Shared::default());
+    call.until("taken back", |call| call.a.reach == ScreenReach::NotShared).await;
+    call.spend(Duration::from_millis(200)).await;
+    call.b.mesh.share(WITH_SOUND);
+    call.until_heard(20, false).await;
+    call.a.mesh.share(WITH_SOUND);
+    call.until_heard(30, true).await;
+    call.until_heard(40, false).await;
+    // And it moves with the rest.
+    let b = call.b.id.clone();
+    call.a.mesh.restart_ice(&b);
+    call.spend(Duration::from_millis(400)).await;
+    call.until_heard(50, true).await;
+    call.until_heard(60, false).await;
+    call.a.mesh.share(SCREEN);
+    call.spend(Duration::from_millis(300)).await;
+    call.until_seen(70, true).await;
+    assert_eq!((&call.a.problems, &call.b.problems), (&vec![], &vec![]));
+    call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_knows_screens_but_not_their_sound_is_shown_the_screen_only() {
+    let mut call = Call::new();
+    call.silent_screens = true;
+    call.begin();
+    call.connected().await;
+    call.a.mesh.share(WITH_SOUND);
+    call.until("agreed", |call| call.a.reach == VP9).await;
+    call.until_seen(7, true).await;
+    for n in 0..5 {
+        call.a.mesh.media().send(sound(n));
+        call.a.mesh.media().send(screen_sound(n));
+    }
+    call.spend(Duration::from_millis(200)).await;
+    assert!(call.b.track(TrackKind::ScreenSound).is_none());
+    let mut voice = 0;
+    while let Some(Ok(_)) = call.b.track(TrackKind::Audio).map(mpsc::Receiver::try_recv) {
+        voice += 1;
+    }
+    assert_eq!(voice, 5, "the voice is not disturbed");
     call.close().await;
 }

@@ -204,12 +204,12 @@ fn redirected(signal: Signal, through: SocketAddr) -> (Signal, Option<SocketAddr
         fields.join(" ")
     };
     let signal = match signal {
-        Signal::Description { kind, sdp, proof, moves, screens, replaces, connection } => {
+        Signal::Description { kind, sdp, proof, moves, screens, screen_sound, replaces, connection } => {
             let lines = sdp
                 .lines()
                 .map(|line| if line.starts_with("a=candidate:") { redirect(line) } else { line.to_owned() });
             let sdp = lines.map(|line| line + "\r\n").collect();
-            Signal::Description { kind, sdp, proof, moves, screens, replaces, connection }
+            Signal::Description { kind, sdp, proof, moves, screens, screen_sound, replaces, connection }
         }
         Signal::Candidate { candidate, mid, ufrag, connection } => {
             Signal::Candidate { candidate: redirect(&candidate), mid, ufrag, connection }

@@ -73,15 +73,22 @@ pub struct Learned {
     pub remote_video: AtomicU32,
     /// SSRC of the other side's screen, by its last description; 0 while there is none.
     pub remote_screen: AtomicU32,
+    /// The same of its sound.
+    pub remote_screen_sound: AtomicU32,
     /// SSRC of our screen; known from the beginning.
     pub own_screen: u32,
+    /// SSRC of its sound.
+    pub own_screen_sound: u32,
 }
 
 impl Learned {
     /// Which track a stream is: descriptions name screens, the rest follows from the codec.
     fn track(&self, ssrc: u32, codec: Codec) -> TrackKind {
         let screen = ssrc == self.own_screen || ssrc == self.remote_screen.load(Ordering::Relaxed);
+        let its_sound =
+            ssrc == self.own_screen_sound || ssrc == self.remote_screen_sound.load(Ordering::Relaxed);
         match codec {
+            Codec::Opus if its_sound => TrackKind::ScreenSound,
             Codec::Opus => TrackKind::Audio,
             Codec::Vp8 | Codec::Vp9 if screen => TrackKind::Screen,
             Codec::Vp8 | Codec::Vp9 => TrackKind::Video,
@@ -120,7 +127,7 @@ pub fn registry(parts: Parts) -> Registry {
         events: parts.events.clone(),
         learned: parts.learned,
         streams: HashMap::new(),
-        started: [false; 3],
+        started: [false; 4],
         queue: Queues::default(),
     };
     let target = Targets { estimator, events: parts.events, told: None };
@@ -395,7 +402,7 @@ struct Delivery {
     events: EventSender,
     learned: Arc<Learned>,
     streams: HashMap<u32, (TrackKind, Codec)>,
-    started: [bool; 3],
+    started: [bool; 4],
     queue: Queues,
 }
 
@@ -413,12 +420,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Delivery {
         };
         let header = rtp.header;
         let Some((kind, codec)) = self.streams.get(&header.ssrc).copied() else { return Ok(()) };
-        let started = match kind {
-            TrackKind::Audio => &mut self.started[0],
-            TrackKind::Video => &mut self.started[1],
-            TrackKind::Screen => &mut self.started[2],
-        };
-        if !std::mem::replace(started, true) {
+        if !std::mem::replace(&mut self.started[kind.index()], true) {
             self.events.send(Event::TrackStarted(kind));
         }
         self.sinks.put(RemotePacket {

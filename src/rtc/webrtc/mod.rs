@@ -43,7 +43,7 @@ use super::engine::{
     OutgoingReport, ScreenTrack, Setup,
 };
 use super::stun::SharedAccounts;
-use super::{CandidateType, IcePolicy, SelectedPair, sdp, stats};
+use super::{CandidateType, IcePolicy, SelectedPair, Shared, sdp, stats};
 use crate::clock;
 use crate::dial::Dialer;
 use crate::media::encoded::TrackKind;
@@ -52,7 +52,7 @@ use chain::Learned;
 use handler::{Handler, LocalFacts};
 use runtime::{ConnectionRuntime, Path};
 use servers::Servers;
-use tracks::{LocalTrack, Settled};
+use tracks::{LocalTrack, Settled, SharedTrack};
 
 /// The crate checks all pairs and nominates at this pace only; at 5 ms a connection costs its six
 /// round trips and under 30 ms of waiting. `runtime::Checks` keeps later checks at 50 ms.
@@ -133,9 +133,8 @@ struct CrateConnection {
     channels: Vec<(Channel, Arc<dyn DataChannel>)>,
     /// One for each channel; they end with the connection.
     _readers: JoinSet<()>,
-    screen: LocalTrack,
-    /// While the screen is in the connection.
-    screen_sender: tokio::sync::Mutex<Option<Arc<dyn RtpSender>>>,
+    screen: SharedTrack,
+    screen_sound: SharedTrack,
     servers: Arc<Servers>,
     learned: Arc<Learned>,
     local: Arc<LocalFacts>,
@@ -150,12 +149,17 @@ impl CrateConnection {
     async fn open(setup: Setup, events: EventSender, dialer: Dialer) -> Result<Self, String> {
         let text = |error: ::webrtc::error::Error| error.to_string();
         let (path, closing) = (Arc::new(Path::default()), Arc::new(AtomicBool::new(false)));
-        let learned = Arc::new(Learned { own_screen: setup.ssrcs.screen, ..Learned::default() });
+        let learned = Arc::new(Learned {
+            own_screen: setup.ssrcs.screen,
+            own_screen_sound: setup.ssrcs.screen_sound,
+            ..Learned::default()
+        });
         let local = Arc::new(LocalFacts::default());
         let accounts = SharedAccounts::default();
         let audio = LocalTrack::new(TrackKind::Audio, setup.ssrcs.audio);
         let video = setup.video.then(|| LocalTrack::new(TrackKind::Video, setup.ssrcs.video));
-        let screen = LocalTrack::new(TrackKind::Screen, setup.ssrcs.screen);
+        let screen = SharedTrack::new(TrackKind::Screen, setup.ssrcs.screen);
+        let screen_sound = SharedTrack::new(TrackKind::ScreenSound, setup.ssrcs.screen_sound);
         let servers = Servers::new(dialer, events.clone(), accounts.clone());
         let configuration = configuration(&setup.ice_servers, setup.ice_policy, &servers);
         let parts = chain::Parts {
@@ -198,7 +202,7 @@ impl CrateConnection {
             channels,
             _readers,
             screen,
-            screen_sender: tokio::sync::Mutex::default(),
+            screen_sound,
             servers,
             learned,
             local,
@@ -207,38 +211,35 @@ impl CrateConnection {
             settled: Mutex::default(),
             accounts,
         };
-        if setup.screen {
-            connection.add_screen().await.map_err(text)?;
-        }
+        connection.set_shared(setup.shared).await.map_err(text)?;
         Ok(connection)
     }
 
-    async fn add_screen(&self) -> Result<(), ::webrtc::error::Error> {
-        let mut sender = self.screen_sender.lock().await;
-        if sender.is_none() {
-            *sender = Some(tracks::add_screen(&*self.pc, &self.screen, self.video.is_some()).await?);
-            let mut settled = self.settled();
-            (settled.screen_track, settled.stale) = (ScreenTrack::Offered, true);
-        }
-        Ok(())
-    }
-
-    async fn remove_screen(&self) -> Result<(), ::webrtc::error::Error> {
-        if let Some(sender) = self.screen_sender.lock().await.take() {
-            {
-                let mut settled = self.settled();
-                (settled.screen_track, settled.stale) = (ScreenTrack::Absent, true);
-                settled.screen.clear();
+    /// Brings the connection to what is to be shared; does nothing where it is so already.
+    async fn set_shared(&self, shared: Shared) -> Result<(), ::webrtc::error::Error> {
+        // There always is a microphone.
+        for (track, wanted, has_other) in
+            [(&self.screen, shared.screen, self.video.is_some()), (&self.screen_sound, shared.sound, true)]
+        {
+            let changed = match wanted {
+                true => track.add(&*self.pc, has_other).await?,
+                false => track.remove(&*self.pc).await?,
+            };
+            if changed {
+                self.settled().share(track.kind, wanted);
             }
-            self.pc.remove_track(&sender).await?;
         }
         Ok(())
     }
 
     /// What the crate is to read of a description of theirs.
     fn readable(&self, theirs: &str) -> String {
-        if let Some(ssrc) = sdp::screen(theirs).and_then(|section| section.ssrc()) {
-            self.learned.remote_screen.store(ssrc, Ordering::Relaxed);
+        let screen = (sdp::screen(theirs), &self.learned.remote_screen);
+        let its_sound = (sdp::screen_sound(theirs), &self.learned.remote_screen_sound);
+        for (section, known) in [screen, its_sound] {
+            if let Some(ssrc) = section.and_then(|section| section.ssrc()) {
+                known.store(ssrc, Ordering::Relaxed);
+            }
         }
         match self.settled().described {
             true => theirs.to_owned(),
@@ -263,7 +264,8 @@ impl CrateConnection {
         match kind {
             TrackKind::Audio => Some(&self.audio),
             TrackKind::Video => self.video.as_ref(),
-            TrackKind::Screen => Some(&self.screen),
+            TrackKind::Screen => Some(&self.screen.track),
+            TrackKind::ScreenSound => Some(&self.screen_sound.track),
         }
     }
 
@@ -443,11 +445,8 @@ impl Connection for CrateConnection {
         Ok(())
     }
 
-    async fn set_screen(&self, shared: bool) -> Result<(), EngineError> {
-        match shared {
-            true => failed("share the screen", self.add_screen()).await,
-            false => failed("stop sharing the screen", self.remove_screen()).await,
-        }
+    async fn share(&self, shared: Shared) -> Result<(), EngineError> {
+        failed("share the screen or stop it", self.set_shared(shared)).await
     }
 
     fn screen(&self) -> ScreenTrack {
@@ -526,7 +525,7 @@ impl Connection for CrateConnection {
 
     async fn request_keyframe(&self, kind: TrackKind) -> Result<(), EngineError> {
         let media_ssrc = match kind {
-            TrackKind::Audio => return Ok(()),
+            TrackKind::Audio | TrackKind::ScreenSound => return Ok(()),
             TrackKind::Video => self.learned.remote_video.load(Ordering::Relaxed),
             TrackKind::Screen => self.learned.remote_screen.load(Ordering::Relaxed),
         };

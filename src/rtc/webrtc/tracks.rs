@@ -1,7 +1,7 @@
 //! Our tracks in one connection, and what descriptions have settled about them.
 //!
-//! Microphone and camera are there from the beginning. The screen comes and goes; its section stays,
-//! so that it can come again, from either side.
+//! Microphone and camera are there from the beginning. The screen and its sound come and go; their
+//! sections stay, so that they can come again, from either side.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use ::webrtc::media_stream::track_local::TrackLocal;
 use ::webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use ::webrtc::peer_connection::PeerConnection;
 use ::webrtc::rtp_transceiver::RtpSender;
+use tokio::sync::Mutex;
 
 use super::codecs;
 use crate::media::encoded::{Codec, TrackKind, VideoCodec};
@@ -36,6 +37,7 @@ impl LocalTrack {
             TrackKind::Audio => ("audio", Codec::Opus),
             TrackKind::Video => ("video", Codec::Vp8),
             TrackKind::Screen => (sdp::SCREEN, Codec::Vp8),
+            TrackKind::ScreenSound => (sdp::SCREEN_SOUND, Codec::Opus),
         };
         let encoding = RTCRtpEncodingParameters {
             rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() },
@@ -68,6 +70,10 @@ pub struct Settled {
     pub screen: Vec<(VideoCodec, u8)>,
     /// How it stands with the screen.
     pub screen_track: ScreenTrack,
+    /// The screen's sound is in the connection.
+    pub has_screen_sound: bool,
+    /// Its payload type, while the other side takes it.
+    pub screen_sound: Option<u8>,
     /// Our tracks are not what the descriptions say.
     pub stale: bool,
 }
@@ -81,6 +87,8 @@ impl Default for Settled {
             video: codecs::VP8,
             screen: Vec::new(),
             screen_track: ScreenTrack::Absent,
+            has_screen_sound: false,
+            screen_sound: None,
             stale: false,
         }
     }
@@ -96,17 +104,37 @@ impl Settled {
             }
         }
         self.screen = agreed(theirs, ours);
-        let section = sdp::videos(ours).find(|section| section.track() == Some(sdp::SCREEN));
-        self.stale = match self.screen_track {
-            ScreenTrack::Absent => section.is_some(),
-            ScreenTrack::Offered | ScreenTrack::Sent(_) | ScreenTrack::Refused => section.is_none(),
-        };
-        if self.screen_track != ScreenTrack::Absent {
-            self.screen_track = match (self.stale, self.screen.first()) {
+        self.screen_sound = both(theirs, ours, sdp::SCREEN_SOUND)
+            .and_then(|(theirs, _)| theirs.payload_type(codecs::name(Codec::Opus)));
+        let accepted = || sdp::sections(ours).filter(sdp::Section::is_accepted);
+        let named = |name| accepted().any(|section| section.track() == Some(name));
+        let has_screen = self.screen_track != ScreenTrack::Absent;
+        let screen_is_stale = has_screen != named(sdp::SCREEN);
+        self.stale = screen_is_stale || self.has_screen_sound != named(sdp::SCREEN_SOUND);
+        if has_screen {
+            self.screen_track = match (screen_is_stale, self.screen.first()) {
                 (true, _) => ScreenTrack::Offered,
                 (false, Some((codec, _))) => ScreenTrack::Sent(*codec),
                 (false, None) => ScreenTrack::Refused,
             };
+        }
+    }
+
+    /// A track that is shared was put into the connection or taken out; nobody knows of it yet.
+    pub fn share(&mut self, kind: TrackKind, shared: bool) {
+        self.stale = true;
+        match kind {
+            TrackKind::Screen => {
+                self.screen_track = if shared { ScreenTrack::Offered } else { ScreenTrack::Absent };
+                if !shared {
+                    self.screen.clear();
+                }
+            }
+            TrackKind::ScreenSound => {
+                self.has_screen_sound = shared;
+                self.screen_sound = None;
+            }
+            TrackKind::Audio | TrackKind::Video => {}
         }
     }
 
@@ -115,6 +143,7 @@ impl Settled {
         match kind {
             TrackKind::Audio => Some(self.audio),
             TrackKind::Video => Some(self.video),
+            TrackKind::ScreenSound => self.screen_sound,
             TrackKind::Screen => {
                 let agreed = self.screen.iter().find(|(agreed, _)| Codec::from(*agreed) == codec);
                 agreed.map(|(_, number)| *number)
@@ -126,10 +155,7 @@ impl Settled {
 /// The codecs for our screen that both descriptions name in its section, with their payload types;
 /// none, if the other side does not receive there.
 fn agreed(theirs: &str, ours: &str) -> Vec<(VideoCodec, u8)> {
-    let ours = sdp::videos(ours).find(|section| section.track() == Some(sdp::SCREEN) && section.sends());
-    let Some(ours) = ours else { return Vec::new() };
-    let theirs = sdp::videos(theirs).find(|section| section.mid() == ours.mid() && section.receives());
-    let Some(theirs) = theirs else { return Vec::new() };
+    let Some((theirs, ours)) = both(theirs, ours, sdp::SCREEN) else { return Vec::new() };
     let both = |codec: VideoCodec| {
         let name = codecs::name(codec.into());
         ours.payload_type(name)?;
@@ -138,20 +164,61 @@ fn agreed(theirs: &str, ours: &str) -> Vec<(VideoCodec, u8)> {
     codecs::FOR_SCREENS.into_iter().filter_map(both).collect()
 }
 
-/// Puts the screen's track into a connection; `has_camera`: one of ours is in it.
-pub async fn add_screen(
-    pc: &dyn PeerConnection,
-    screen: &LocalTrack,
-    has_camera: bool,
-) -> Result<Arc<dyn RtpSender>, Error> {
-    let track: Arc<dyn TrackLocal> = screen.track.clone();
-    let sender = if has_camera {
-        // Takes the section of an earlier share, or of theirs: the camera's has its sender.
-        pc.add_track(track).await?
-    } else {
-        let transceiver = pc.add_transceiver_from_track(track, None).await?;
-        transceiver.sender().await?.ok_or(Error::ErrRTPSenderNotExisted)?
-    };
+/// The section of a track of ours in both descriptions, if we send and they receive there.
+fn both<'a>(theirs: &'a str, ours: &'a str, track: &str) -> Option<(sdp::Section<'a>, sdp::Section<'a>)> {
+    let ours = sdp::sections(ours).find(|section| section.track() == Some(track) && section.sends())?;
+    let taken = |section: &sdp::Section| section.mid() == ours.mid() && section.receives();
+    let theirs = sdp::sections(theirs).filter(sdp::Section::is_accepted).find(taken)?;
+    Some((theirs, ours))
+}
+
+/// A track that comes and goes.
+pub struct SharedTrack {
+    /// Which.
+    pub kind: TrackKind,
+    /// What it is while it is there.
+    pub track: LocalTrack,
+    /// While it is in the connection.
+    sender: Mutex<Option<Arc<dyn RtpSender>>>,
+}
+
+impl SharedTrack {
+    /// One that is in no connection yet.
+    pub fn new(kind: TrackKind, ssrc: u32) -> Self {
+        Self { kind, track: LocalTrack::new(kind, ssrc), sender: Mutex::default() }
+    }
+
+    /// Puts it into a connection, unless it is there; says whether. `has_other`: one of ours that is sound,
+    /// or pictures, as it is, is in it.
+    pub async fn add(&self, pc: &dyn PeerConnection, has_other: bool) -> Result<bool, Error> {
+        let mut place = self.sender.lock().await;
+        if place.is_some() {
+            return Ok(false);
+        }
+        let track: Arc<dyn TrackLocal> = self.track.track.clone();
+        let sender = if has_other {
+            // Takes the section of an earlier share, or of theirs: the other's has its sender.
+            pc.add_track(track).await?
+        } else {
+            let transceiver = pc.add_transceiver_from_track(track, None).await?;
+            transceiver.sender().await?.ok_or(Error::ErrRTPSenderNotExisted)?
+        };
+        if self.kind == TrackKind::Screen {
+            prefer_vp9(pc, &*sender).await;
+        }
+        *place = Some(sender);
+        Ok(true)
+    }
+
+    /// Takes it out, unless it is not there; says whether.
+    pub async fn remove(&self, pc: &dyn PeerConnection) -> Result<bool, Error> {
+        let Some(sender) = self.sender.lock().await.take() else { return Ok(false) };
+        pc.remove_track(&sender).await?;
+        Ok(true)
+    }
+}
+
+async fn prefer_vp9(pc: &dyn PeerConnection, sender: &dyn RtpSender) {
     for transceiver in pc.get_transceivers().await {
         if sender.id() == transceiver.id().into() {
             // Refused where the other side has said that it has no VP9.
@@ -161,7 +228,6 @@ pub async fn add_screen(
                 .ok();
         }
     }
-    Ok(sender)
 }
 
 /// A section that sends nothing must not be called inactive in an offer: the crate would give it up for

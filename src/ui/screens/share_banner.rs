@@ -144,7 +144,11 @@ fn words(share: &ShareView, model: &UiModel) -> (String, String) {
         true => String::new(),
         false => format!(" \u{b7} {}", Word::PointingOffHere.text()),
     };
-    (Word::YouShare.with(&share.name), format!("{to_whom}{off}"))
+    let what = match share.sound.is_on() {
+        true => format!("{} \u{b7} {}", Word::YouShare.with(&share.name), Word::WithSound.text()),
+        false => Word::YouShare.with(&share.name),
+    };
+    (what, format!("{to_whom}{off}"))
 }
 
 /// `VP9 · 1920x1080 · 15 fps`.

@@ -1,15 +1,15 @@
 //! What is to be shown of our screen: monitors and windows as they look now, or an area that one drags.
 
 use eframe::egui::{
-    Align2, Color32, CursorIcon, Id, Modal, Rect, RichText, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui,
-    Vec2, WidgetInfo, pos2, vec2,
+    Align2, Checkbox, Color32, CursorIcon, Id, Modal, Rect, RichText, Role, ScrollArea, Sense, Stroke,
+    StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
 use super::Screen;
 use super::share_banner::choose_mode;
-use crate::engine::command::{ScreenTarget, ShareMode};
+use crate::engine::command::{ScreenTarget, ShareMode, Switch};
 use crate::engine::frames::FrameKey;
-use crate::engine::view::{Rect as Area, ScreenItem, Screens};
+use crate::engine::view::{Rect as Area, ScreenItem, Screens, ShareView};
 use crate::ui::action::UiAction;
 use crate::ui::fit;
 use crate::ui::icons::Icon;
@@ -28,6 +28,8 @@ const LEAST: f32 = 32.0;
 pub struct Picker {
     /// To be read, or to be watched.
     pub mode: ShareMode,
+    /// With the sound of this computer.
+    pub sound: bool,
     /// An area of the monitor at this place of the list is being dragged.
     area_of: Option<usize>,
     /// From where to where, as shares of the monitor.
@@ -35,9 +37,15 @@ pub struct Picker {
 }
 
 impl Picker {
-    /// Nothing chosen yet.
-    pub fn new(mode: ShareMode) -> Self {
-        Self { mode, ..Self::default() }
+    /// Nothing chosen yet; as what is shared already, if something is.
+    pub fn like(shared: Option<&ShareView>) -> Self {
+        let mode = shared.map_or_else(Default::default, |share| share.mode);
+        Self { mode, sound: shared.is_some_and(|share| share.sound.is_on()), ..Self::default() }
+    }
+
+    fn share(&self, target: ScreenTarget) -> UiAction {
+        let sound = if self.sound { Switch::On } else { Switch::Off };
+        UiAction::Share { target, mode: self.mode, sound }
     }
 }
 
@@ -58,15 +66,16 @@ pub fn show(ui: &Ui, model: &mut UiModel, screen: &mut Screen, actions: &mut Vec
         ui.add_space(space::S);
         let (row, _) = ui.allocate_exact_size(vec2(ui.available_width().min(320.0), 36.0), Sense::hover());
         choose_mode(ui, row, picker.mode, |mode| picker.mode = mode);
+        choose_sound(ui, &mut picker, model.view.no_screen_sound.as_deref());
         ui.add_space(space::M);
-        let height = window.height() - 210.0;
+        let height = window.height() - 240.0;
         match &model.view.screens {
             Screens::Closed | Screens::Looking => words(ui, Word::LookingForScreens.text()),
             Screens::Failed { reason } => words(ui, reason),
             Screens::Portal => {
                 words(ui, Word::PortalHint.text());
                 if TextButton::new(Word::PortalChoose.text()).kind(Kind::Primary).show(ui).clicked() {
-                    actions.push(UiAction::Share(ScreenTarget::Portal, picker.mode));
+                    actions.push(picker.share(ScreenTarget::Portal));
                 }
             }
             Screens::Listed(items) if items.is_empty() => words(ui, Word::NoScreens.text()),
@@ -92,6 +101,18 @@ pub fn show(ui: &Ui, model: &mut UiModel, screen: &mut Screen, actions: &mut Vec
         actions.push(UiAction::ToggleShare);
     }
     model.share_picker = Some(picker);
+}
+
+/// Whether others hear what this computer plays; where that cannot be, why.
+fn choose_sound(ui: &mut Ui, picker: &mut Picker, impossible: Option<&str>) {
+    ui.add_space(space::S);
+    picker.sound &= impossible.is_none();
+    let tick = Checkbox::new(&mut picker.sound, Word::ShareSound.text());
+    ui.add_enabled(impossible.is_none(), tick).on_hover_text(Word::ShareSoundHint.text());
+    if let Some(why) = impossible {
+        let soft = theme::tokens(ui.ctx()).soft;
+        ui.label(RichText::new(why).size(size::SMALL).color(soft));
+    }
 }
 
 fn words(ui: &mut Ui, words: &str) {
@@ -124,7 +145,7 @@ fn list(
                 ui.spacing_mut().item_spacing.x = space::M;
                 for index in row {
                     if thumbnail(ui, *index, &items[*index], card, screen) {
-                        actions.push(UiAction::Share(items[*index].target.clone(), picker.mode));
+                        actions.push(picker.share(items[*index].target.clone()));
                     }
                 }
             });
@@ -226,7 +247,7 @@ fn drag_area(
         if let Some(area) = chosen {
             let words = format!("{}, {}\u{d7}{}", Word::ShareThisArea.text(), area.width, area.height);
             if TextButton::new(&words).kind(Kind::Primary).show(ui).clicked() {
-                actions.push(UiAction::Share(ScreenTarget::Region(area), picker.mode));
+                actions.push(picker.share(ScreenTarget::Region(area)));
             }
         }
     });
