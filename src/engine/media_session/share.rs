@@ -36,6 +36,8 @@ pub struct Share {
 
 struct Running {
     mode: ShareMode,
+    /// With what this computer plays.
+    sound: Switch,
     /// Empty while it is being opened.
     name: String,
     /// It is a window that is minimised: there is nothing to see.
@@ -127,7 +129,7 @@ impl MediaSession {
         });
         let name = String::new();
         self.share.running =
-            Some(Running { mode, name, minimised: false, slot, send, capture: None, overlay });
+            Some(Running { mode, sound, name, minimised: false, slot, send, capture: None, overlay });
         let (news, token) = (self.events.clone(), self.parts.settings.screen_token.clone());
         let events: ScreenEvents = Arc::new(move |event| {
             if news.try_send(MediaEvent::ScreenNews(generation, event)).is_err() {
@@ -138,7 +140,6 @@ impl MediaSession {
             let remembered = Some(token.as_str()).filter(|token| !token.is_empty());
             MediaEvent::Screen(generation, screen::open(&target, mode, remembered, veil, events))
         });
-        self.open_share_sound(sound);
         self.share.follow();
     }
 
@@ -211,7 +212,12 @@ impl MediaSession {
             Capture::spawn(source, on_frame, on_end).map_err(broken)
         });
         match started {
-            Ok(capture) => running.capture = Some(capture),
+            Ok(capture) => {
+                running.capture = Some(capture);
+                // Not before the person has answered the desktop's own question.
+                let sound = running.sound;
+                self.open_share_sound(sound);
+            }
             Err(error) => {
                 self.stop_share();
                 return Err(error);
