@@ -632,6 +632,22 @@ fn files_are_taken_declined_and_cancelled_in_the_chat() {
 }
 
 #[test]
+fn a_long_message_makes_its_field_higher_and_stays_in_the_chat() {
+    let mut window = chatting(vec2(1120.0, 720.0));
+    let below = window.get_by_label("Leave call").rect().top();
+    let one_line = window.get_by_label("Write a message").rect().height();
+    for words in [20, 400] {
+        window.state_mut().model.chat_text = "word ".repeat(words);
+        window.run_ok();
+        let (send, faces) = (window.get_by_label("Send").rect(), window.get_by_label("Applause").rect());
+        assert!(send.bottom() < below && faces.bottom() <= send.top(), "{words}: {faces} {send}");
+        let field = window.get_by_label("Write a message").rect();
+        assert!(field.height() > one_line, "{words}: {field}");
+        assert!(words > 20 || (field.bottom() < below && faces.bottom() <= field.top()), "{field}");
+    }
+}
+
+#[test]
 fn in_a_small_window_the_chat_covers_the_pictures_and_leaves_the_buttons() {
     let mut window = chatting(vec2(640.0, 480.0));
     let inside = Rect::from_min_size(pos2(8.0, 8.0), vec2(640.0, 480.0)).expand(0.5);

@@ -1,15 +1,15 @@
-//! The chat beside the pictures: what was said, files, and a field to write in.
+//! The chat beside the pictures: what was said, and files.
 //!
 //! In a narrow window it covers the pictures.
 
 use eframe::egui::{
-    Align, Align2, CornerRadius, Frame, Id, Key, Label, Layout, Margin, Modifiers, Rect, RichText,
-    ScrollArea, Sense, Stroke, StrokeKind, TextEdit, Ui, UiBuilder, Vec2, pos2, vec2,
+    Align, Align2, CornerRadius, Frame, Id, Label, Layout, Margin, Rect, RichText, ScrollArea, Sense, Stroke,
+    StrokeKind, Ui, UiBuilder, Vec2, pos2, vec2,
 };
 
-use super::gestures;
+use super::{chat_field, gestures};
 use crate::chat::links::{Piece, pieces};
-use crate::chat::{Author, Entry, LONGEST_TEXT};
+use crate::chat::{Author, Entry};
 use crate::engine::command::{ChatCommand, Command, FileCommand};
 use crate::engine::view::CallPhase;
 use crate::files::{FileState, FileView, Way};
@@ -27,9 +27,6 @@ const WIDTH: f32 = 320.0;
 
 /// Less is left for pictures only when the pane covers them.
 const LEAST_STAGE: f32 = 420.0;
-
-/// The field grows to so many lines.
-const LINES: usize = 4;
 
 /// The rest of `area` beside the pane, and the pane's part; `None` for what has no room.
 pub fn dock(area: Rect) -> (Option<Rect>, Rect) {
@@ -50,14 +47,15 @@ pub fn show(ui: &mut Ui, place: Rect, model: &mut UiModel, actions: &mut Vec<UiA
     let inner = place.shrink(space::M);
     ui.scope_builder(UiBuilder::new().scope_id(Id::unique("chat")).max_rect(inner), |ui| {
         head(ui, actions);
-        let foot = 1.5 * size::CONTROL + 3.0 * space::S + rows(&model.chat_text) as f32 * 18.0;
+        let high = chat_field::height(ui, &model.chat_text, inner.width());
+        let foot = size::ROUND_SMALL + 3.5 * space::S + high;
         let top = ui.cursor().top() + space::S;
         let middle = Rect::from_min_max(pos2(inner.left(), top), pos2(inner.right(), inner.bottom() - foot));
         ui.scope_builder(UiBuilder::new().max_rect(middle), |ui| history(ui, model, actions));
         let below = Rect::from_min_max(pos2(inner.left(), middle.bottom() + space::S), inner.max);
         ui.scope_builder(UiBuilder::new().max_rect(below), |ui| {
             gestures::faces(ui, actions);
-            field(ui, model, actions);
+            chat_field::show(ui, high, model, actions);
         });
     });
     if model.view.chat.unread > 0 {
@@ -65,16 +63,12 @@ pub fn show(ui: &mut Ui, place: Rect, model: &mut UiModel, actions: &mut Vec<UiA
     }
 }
 
-const fn chat(command: ChatCommand) -> UiAction {
+pub(super) const fn chat(command: ChatCommand) -> UiAction {
     UiAction::Command(Command::Chat(command))
 }
 
 const fn file(command: FileCommand) -> UiAction {
     UiAction::Command(Command::File(command))
-}
-
-fn rows(text: &str) -> usize {
-    text.lines().count().clamp(1, LINES)
 }
 
 fn head(ui: &mut Ui, actions: &mut Vec<UiAction>) {
@@ -260,54 +254,6 @@ fn words_of(shown: &FileView) -> String {
         }
         (FileState::Declined, _) => Word::FileDeclined.text().to_owned(),
         (FileState::Ended { reason }, _) => reason.clone(),
-    }
-}
-
-/// Where a text is written: Enter sends it, Shift+Enter begins a line.
-fn field(ui: &mut Ui, model: &mut UiModel, actions: &mut Vec<UiAction>) {
-    let t = theme::tokens(ui.ctx());
-    let id = Id::unique("chat text");
-    let has_focus = ui.memory(|memory| memory.has_focus(id));
-    let mut sends = has_focus
-        && ui.input_mut(|input| !input.modifiers.shift && input.consume_key(Modifiers::NONE, Key::Enter));
-    ui.horizontal(|ui| {
-        let attach = IconButton::new(Icon::PAPERCLIP, Word::SendFile.text()).kind(Kind::Quiet).small();
-        if attach.show(ui).clicked() {
-            actions.push(UiAction::ChooseFile);
-        }
-        let width = ui.available_width() - size::ROUND_SMALL - space::S;
-        let margin = Margin::symmetric(10, 8);
-        let rows = rows(&model.chat_text);
-        let response = ui.add(
-            TextEdit::multiline(&mut model.chat_text)
-                .id(id)
-                .hint_text(Word::ChatHint.text())
-                .char_limit(LONGEST_TEXT)
-                .desired_rows(rows)
-                .desired_width(width)
-                .margin(margin)
-                .frame(
-                    Frame::NONE
-                        .fill(t.well)
-                        .corner_radius(CornerRadius::same(size::RADIUS))
-                        .inner_margin(margin),
-                ),
-        );
-        ui.ctx().accesskit_node_builder(response.id, |node| node.set_label(Word::ChatHint.text()));
-        let stroke = if response.has_focus() { Stroke::new(2.0, t.accent) } else { Stroke::new(1.0, t.line) };
-        let radius = CornerRadius::same(size::RADIUS);
-        ui.painter().rect_stroke(response.rect, radius, stroke, StrokeKind::Inside);
-        if std::mem::take(&mut model.chat_wants_focus) {
-            response.request_focus();
-        }
-        if response.changed() && !model.chat_text.trim().is_empty() {
-            actions.push(chat(ChatCommand::Typing));
-        }
-        let send = IconButton::new(Icon::PAPER_PLANE, Word::SendText.text()).kind(Kind::Primary).small();
-        sends |= send.show(ui).clicked();
-    });
-    if sends && !model.chat_text.trim().is_empty() {
-        actions.push(chat(ChatCommand::Say(std::mem::take(&mut model.chat_text))));
     }
 }
 

@@ -2,6 +2,7 @@
 //! says what was clicked; none does anything itself.
 
 pub mod call;
+mod chat_field;
 pub mod chat_pane;
 pub mod checkup;
 pub mod ended;
