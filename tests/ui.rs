@@ -626,9 +626,19 @@ fn files_are_taken_declined_and_cancelled_in_the_chat() {
     assert!(click(&mut window, "Save").contains(&is(FileCommand::Accept(FileId(1)))));
     assert!(click(&mut window, "Decline").contains(&is(FileCommand::Decline(FileId(1)))));
     assert!(click(&mut window, "Cancel").contains(&is(FileCommand::Cancel(FileId(2)))));
-    let shown = Effect::ShowInFolder("/tmp/report.pdf".into());
-    assert!(click(&mut window, "Show in folder").contains(&shown));
+    // Above what was said since.
+    window.get_by_label("Show in folder").click_accesskit();
+    assert!(asked(&mut window).contains(&Effect::ShowInFolder("/tmp/report.pdf".into())));
     assert!(click(&mut window, "Send a file").contains(&Effect::ChooseFile));
+}
+
+#[test]
+fn a_file_stands_where_it_ended_and_below_all_while_it_goes_on() {
+    let window = chatting(vec2(1120.0, 1200.0));
+    let top = |name: &str| window.get_by_label(name).rect().top();
+    let mine = "Got it, thank you! I will read it to the end\nand write down what I do not understand.";
+    let order = ["Tell me when you have it.", "report.pdf", mine, "moth.jpg", "A-0 system.tar.gz"].map(top);
+    assert!(order.is_sorted(), "{order:?}");
 }
 
 #[test]

@@ -55,6 +55,8 @@ pub struct Entry {
     pub text: String,
     /// How long after the beginning of the call.
     pub after: Duration,
+    /// When.
+    pub at: Instant,
 }
 
 /// A reaction that is seen now.
@@ -283,7 +285,7 @@ impl Conversation {
             entries.remove(0);
         }
         self.made += 1;
-        entries.push(Entry { id: self.made, author, text, after });
+        entries.push(Entry { id: self.made, author, text, after, at: now });
     }
 
     fn show(&mut self, peer: Option<PeerId>, name: String, reaction: Reaction, now: Instant) {

@@ -20,6 +20,7 @@ mod tests;
 mod transfer;
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use signaling_protocol::PeerId;
@@ -123,4 +124,6 @@ pub struct FileView {
     pub moved: u64,
     /// Bytes a second, lately; 0 while nothing moves.
     pub rate: u64,
+    /// Since when it is over, if it is.
+    pub over_since: Option<Instant>,
 }

@@ -1,7 +1,7 @@
 //! Views and pictures made by hand, for tests of the window and for looking at its screens.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sightline::chat::{Author, ChatView, Entry, Reaction, Shown};
 use sightline::clock;
@@ -116,7 +116,7 @@ pub fn in_call() -> CallView {
     }
 }
 
-fn chat() -> ChatView {
+fn chat(begun: Instant) -> ChatView {
     let grace = || Author::Peer { peer: peer("Grace"), name: "Grace".into() };
     let said = [
         (grace(), "The compiler is here: https://example.org/nanosecond?wire=30cm"),
@@ -128,11 +128,9 @@ fn chat() -> ChatView {
         (Author::Program, "A message of Alan is not shown: it has 10485760 bytes; 8000 is the most."),
         (grace(), "invoice[U+202E]fdp.exe is not a PDF, by the way."),
     ];
-    let entries = said.into_iter().zip(1..).map(|((author, text), id)| Entry {
-        id,
-        author,
-        text: text.to_owned(),
-        after: Duration::from_secs(61 * id),
+    let entries = said.into_iter().zip(1..).map(|((author, text), id)| {
+        let after = Duration::from_secs(61 * id);
+        Entry { id, author, text: text.to_owned(), after, at: begun + after }
     });
     ChatView {
         entries: Arc::new(entries.collect()),
@@ -149,14 +147,15 @@ fn chat() -> ChatView {
     }
 }
 
-fn files() -> Arc<Vec<FileView>> {
-    let file = |id, name: &str, size, way, state, moved| FileView {
+fn files(begun: Instant) -> Arc<Vec<FileView>> {
+    let file = |id, name: &str, size, way, state: FileState, moved| FileView {
         id: FileId(id),
         peer: peer("Grace"),
         person: "Grace".into(),
         name: name.into(),
         size,
         way,
+        over_since: state.is_over().then(|| begun + Duration::from_secs(150)),
         state,
         moved,
         rate: 3_400_000,
@@ -254,8 +253,9 @@ pub fn view(name: &str) -> Option<CallView> {
         }
         "chat" => {
             call.peers.push(PeerView { speaking: false, ..connected("Alan Mathison Turing") });
-            call.chat = chat();
-            call.files = files();
+            let begun = sightline::clock::now();
+            call.chat = chat(begun);
+            call.files = files(begun);
             call
         }
         "ended" => CallView {

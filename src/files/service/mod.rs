@@ -330,6 +330,7 @@ impl Service {
             state: FileState::Preparing,
             moved: 0,
             rate: 0,
+            over_since: None,
         };
         let (wire, progress) = (self.made as u32, Default::default());
         self.transfers.push(Transfer { view, wire, progress, role: Role::Over });
@@ -386,6 +387,9 @@ impl Service {
                 FileState::Moving => transfer.progress.rate(now),
                 _ => 0,
             };
+            if transfer.view.state.is_over() {
+                transfer.view.over_since.get_or_insert(now);
+            }
         }
         let views: Vec<FileView> = self.transfers.iter().map(|transfer| transfer.view.clone()).collect();
         self.tell.send_if_modified(|shown| {

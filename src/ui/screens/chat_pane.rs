@@ -97,12 +97,21 @@ fn history(ui: &mut Ui, model: &UiModel, actions: &mut Vec<UiAction>) {
                 ui.add_space(space::M);
                 ui.add(Label::new(RichText::new(Word::ChatEmpty.text()).color(t.soft)).wrap());
             }
+            let (mut over, going): (Vec<_>, Vec<_>) =
+                view.files.iter().partition(|file| file.over_since.is_some());
+            over.sort_by_key(|file| file.over_since);
+            let mut over = over.into_iter().peekable();
             let mut before: Option<&Author> = None;
             for entry in view.chat.entries.iter() {
+                while let Some(file) = over.next_if(|file| file.over_since <= Some(entry.at)) {
+                    card(ui, file, actions);
+                    before = None;
+                }
                 said(ui, entry, before == Some(&entry.author), actions);
                 before = Some(&entry.author);
             }
-            for file in view.files.iter() {
+            // What goes on, or waits for the person, stays in sight below.
+            for file in over.chain(going) {
                 card(ui, file, actions);
             }
             for name in &view.chat.typing {
