@@ -265,8 +265,14 @@ mod linux {
         heard
     }
 
-    /// How loud a side is at `hz`, as the amplitude of a sine.
+    /// How loud a side is at `hz`, as the amplitude of a sine, on average. In pieces: where the pace of the
+    /// sound card is followed, the pitch is off by a thousandth or two.
     fn loudness(heard: &[Stereo], side: usize, hz: f64) -> f64 {
+        let pieces = heard.chunks(4_800).map(|piece| amplitude(piece, side, hz) * piece.len() as f64);
+        pieces.sum::<f64>() / heard.len().max(1) as f64
+    }
+
+    fn amplitude(heard: &[Stereo], side: usize, hz: f64) -> f64 {
         let turn = TAU * hz / f64::from(SAMPLE_RATE);
         let (mut re, mut im) = (0.0, 0.0);
         for (n, sample) in heard.iter().enumerate() {
@@ -309,11 +315,7 @@ mod linux {
         let before = spent();
         let heard = listen(&mut sound, Duration::from_secs(2));
         let cost = (spent() - before).as_secs_f64() / 2.0;
-        // In pieces: where the pace of the sound card is followed, the pitch is off by a thousandth or two.
-        let at = |side, hz| {
-            let pieces: Vec<f64> = heard.chunks_exact(4_800).map(|piece| loudness(piece, side, hz)).collect();
-            pieces.iter().sum::<f64>() / pieces.len() as f64
-        };
+        let at = |side, hz| loudness(&heard, side, hz);
         println!(
             "  left: {:.3} of the program, {:.6} of the call; right: {:.6}, {:.6}; {:.1} % of a core",
             at(0, 1_000.0),
