@@ -4,6 +4,9 @@
 //! Has its own `main`, since the server's address must be in the environment before anything
 //! looks for it: the first run starts the server and runs this program again inside.
 
+#[path = "support/pulseaudio.rs"]
+mod pulseaudio;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -105,24 +108,8 @@ struct Server(Child);
 impl Server {
     fn start(folder: &Path) -> Self {
         let socket = folder.join("native");
-        let script = folder.join("default.pa");
-        let protocol =
-            format!("load-module module-native-protocol-unix auth-anonymous=1 socket={}\n", socket.display());
-        fs::write(&script, protocol + SERVER.trim_start()).expect("the temporary folder can be written");
         let log = fs::File::create(folder.join("log")).expect("the temporary folder can be written");
-        let child = Command::new("pulseaudio")
-            .args([
-                "-n",
-                "--daemonize=no",
-                "--exit-idle-time=-1",
-                "--use-pid-file=no",
-                "--disable-shm=yes",
-                "-F",
-            ])
-            .arg(&script)
-            .env("XDG_RUNTIME_DIR", folder)
-            .env("HOME", folder)
-            .env_remove("PULSE_SERVER")
+        let child = pulseaudio::server(folder, &socket, SERVER)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

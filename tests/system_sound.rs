@@ -13,6 +13,10 @@ fn main() -> std::process::ExitCode {
 }
 
 #[cfg(target_os = "linux")]
+#[path = "support/pulseaudio.rs"]
+mod pulseaudio;
+
+#[cfg(target_os = "linux")]
 mod linux {
     use std::f64::consts::TAU;
     use std::fs;
@@ -161,27 +165,8 @@ mod linux {
     }
 
     fn pulseaudio(folder: &Path) -> Server {
-        let script = folder.join("default.pa");
-        let lines = format!(
-            "load-module module-native-protocol-unix auth-anonymous=1 socket={}\n",
-            socket(folder).display()
-        );
         fs::create_dir(folder.join("pulse")).expect("the temporary folder can be written");
-        fs::write(&script, lines).expect("the temporary folder can be written");
-        let mut command = Command::new("pulseaudio");
-        command
-            .args([
-                "-n",
-                "--daemonize=no",
-                "--exit-idle-time=-1",
-                "--use-pid-file=no",
-                "--disable-shm=yes",
-                "-F",
-            ])
-            .arg(&script)
-            .env("XDG_RUNTIME_DIR", folder)
-            .env("HOME", folder)
-            .env_remove("PULSE_SERVER");
+        let mut command = super::pulseaudio::server(folder, &socket(folder), "");
         let server = Server(vec![Program::start(&mut command)]);
         speakers(folder);
         server

@@ -576,32 +576,11 @@ fn an_answer_that_the_link_does_not_vouch_for_ends_the_call_before_it_begins() {
         proven(DescriptionKind::Offer, 7),
     ] {
         let mut test = Test::knocking();
-        let forged = serde_json::from_value::<Signal>(answer.clone()).expect("a signal");
-        let answer = match forged {
-            Signal::Description {
-                kind: DescriptionKind::Offer,
-                sdp,
-                proof,
-                moves,
-                screens,
-                screen_sound,
-                replaces,
-                connection,
-            } => {
-                let kind = DescriptionKind::Answer;
-                value(Signal::Description {
-                    kind,
-                    sdp,
-                    proof,
-                    moves,
-                    screens,
-                    screen_sound,
-                    replaces,
-                    connection,
-                })
-            }
-            _ => answer,
-        };
+        let mut forged = serde_json::from_value::<Signal>(answer).expect("a signal");
+        if let Signal::Description { kind, .. } = &mut forged {
+            *kind = DescriptionKind::Answer;
+        }
+        let answer = value(forged);
         let effects = test.joined(Some("ada"), vec![answer]);
         assert_eq!(test.ended(), EndReason::NotAuthentic);
         assert!(!tells_the_visitor(&effects));

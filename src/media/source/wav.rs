@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hound::{SampleFormat, WavReader};
 
@@ -13,28 +13,80 @@ use crate::media::frame::{self, AudioBlock, BLOCK_SAMPLES, SAMPLE_RATE, Stereo, 
 use crate::media::resample::StereoResampler;
 use crate::media::{AudioSource, DeviceError, StereoSource};
 
-/// Longest file that is taken: it is held in memory as mono at 48 kHz (about 11.5 MB a minute).
+/// Longest file that is taken: it is held in memory at 48 kHz (about 11.5 MB a minute and channel).
 const MAX_SECONDS: u32 = 600;
 
-/// A file that plays as a microphone would.
-pub struct WavFile {
+/// A file that plays as a device would: moments of one or of two channels.
+pub struct Looped<S> {
     name: String,
-    /// The whole file, mono, 48 kHz, at least one block.
-    samples: Vec<f32>,
+    /// The whole file at 48 kHz, at least one block.
+    samples: Vec<S>,
     position: usize,
     beat: Beat,
 }
 
-impl WavFile {
+/// A file in place of a microphone.
+pub type WavFile = Looped<f32>;
+
+/// A file in place of what a computer plays: both channels of one that has two.
+pub type StereoWavFile = Looped<Stereo>;
+
+impl Looped<f32> {
     /// Reads the file: 8 to 32-bit integers or 32-bit floats, any number of channels (mixed to
     /// one), any usual rate (resampled), at most ten minutes.
     ///
     /// # Errors
     /// [`DeviceError`] with the file's name, when it is missing or is not what it claims to be.
     pub fn open(path: &Path) -> Result<Self, DeviceError> {
-        let name = path.display().to_string();
-        let samples = read(path, &name)?;
-        Ok(Self { name, samples, position: 0, beat: Beat::new(clock::now()) })
+        read_mono(path).map(|samples| Self::new(path, samples))
+    }
+}
+
+impl Looped<Stereo> {
+    /// As for one channel; any number of channels but two is mixed and heard on both sides.
+    ///
+    /// # Errors
+    /// [`DeviceError`] with the file's name, when it is missing or is not what it claims to be.
+    pub fn open(path: &Path) -> Result<Self, DeviceError> {
+        read_stereo(path).map(|samples| Self::new(path, samples))
+    }
+}
+
+impl<S: Copy> Looped<S> {
+    fn new(path: &Path, samples: Vec<S>) -> Self {
+        Self { name: path.display().to_string(), samples, position: 0, beat: Beat::new(clock::now()) }
+    }
+
+    /// Fills a block when it is time for one, and says when it was; `None`: not within `timeout`.
+    fn fill(&mut self, block: &mut [S], timeout: Duration) -> Option<Instant> {
+        let captured_at = self.beat.wait(timeout)?;
+        for sample in block {
+            *sample = self.samples[self.position];
+            self.position = (self.position + 1) % self.samples.len();
+        }
+        Some(captured_at)
+    }
+}
+
+impl AudioSource for Looped<f32> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn next_block(&mut self, timeout: Duration) -> Result<Option<AudioBlock>, DeviceError> {
+        let mut samples = [0.0; BLOCK_SAMPLES];
+        Ok(self.fill(&mut samples, timeout).map(|captured_at| AudioBlock { samples, captured_at }))
+    }
+}
+
+impl StereoSource for Looped<Stereo> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn next_block(&mut self, timeout: Duration) -> Result<Option<StereoBlock>, DeviceError> {
+        let mut samples = [[0.0; 2]; BLOCK_SAMPLES];
+        Ok(self.fill(&mut samples, timeout).map(|captured_at| StereoBlock { samples, captured_at }))
     }
 }
 
@@ -43,17 +95,14 @@ impl WavFile {
 /// # Errors
 /// [`DeviceError`] with the file's name, when it is missing or is not what it claims to be.
 pub fn read_mono(path: &Path) -> Result<Vec<f32>, DeviceError> {
-    read(path, &path.display().to_string())
-}
-
-fn read(path: &Path, name: &str) -> Result<Vec<f32>, DeviceError> {
-    Ok(read_stereo(path, name)?.iter().map(frame::mono).collect())
+    Ok(read_stereo(path)?.iter().map(frame::mono).collect())
 }
 
 /// The whole file as two channels at 48 kHz, at least one block.
-fn read_stereo(path: &Path, name: &str) -> Result<Vec<Stereo>, DeviceError> {
-    let broken = |reason: String| DeviceError::Broken { device: name.to_owned(), reason };
-    let mut reader = WavReader::open(path).map_err(|error| open_error(error, name))?;
+fn read_stereo(path: &Path) -> Result<Vec<Stereo>, DeviceError> {
+    let name = path.display().to_string();
+    let mut reader = WavReader::open(path).map_err(|error| open_error(error, &name))?;
+    let broken = |reason: String| DeviceError::Broken { device: name.clone(), reason };
     let spec = reader.spec();
     let resampler = StereoResampler::new(spec.sample_rate, SAMPLE_RATE);
     let Some(mut resampler) = resampler.filter(|_| spec.channels > 0) else {
@@ -112,58 +161,6 @@ fn sides(reader: &mut WavReader<BufReader<File>>) -> Result<Vec<Stereo>, hound::
         all => [all.iter().map(clean).sum::<f32>() / channels as f32; 2],
     };
     Ok(samples.chunks_exact(channels).map(both).collect())
-}
-
-/// A file that plays as a computer would whose sound is shared: in stereo, in a loop, in real time.
-pub struct StereoWavFile {
-    name: String,
-    samples: Vec<Stereo>,
-    position: usize,
-    beat: Beat,
-}
-
-impl StereoWavFile {
-    /// As [`WavFile::open`], with both channels of a file that has two.
-    ///
-    /// # Errors
-    /// [`DeviceError`] with the file's name, when it is missing or is not what it claims to be.
-    pub fn open(path: &Path) -> Result<Self, DeviceError> {
-        let name = path.display().to_string();
-        let samples = read_stereo(path, &name)?;
-        Ok(Self { name, samples, position: 0, beat: Beat::new(clock::now()) })
-    }
-}
-
-impl StereoSource for StereoWavFile {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn next_block(&mut self, timeout: Duration) -> Result<Option<StereoBlock>, DeviceError> {
-        let Some(captured_at) = self.beat.wait(timeout) else { return Ok(None) };
-        let mut block = StereoBlock::silence(captured_at);
-        for sample in &mut block.samples {
-            *sample = self.samples[self.position];
-            self.position = (self.position + 1) % self.samples.len();
-        }
-        Ok(Some(block))
-    }
-}
-
-impl AudioSource for WavFile {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn next_block(&mut self, timeout: Duration) -> Result<Option<AudioBlock>, DeviceError> {
-        let Some(captured_at) = self.beat.wait(timeout) else { return Ok(None) };
-        let mut block = AudioBlock::silence(captured_at);
-        for sample in &mut block.samples {
-            *sample = self.samples[self.position];
-            self.position = (self.position + 1) % self.samples.len();
-        }
-        Ok(Some(block))
-    }
 }
 
 #[cfg(test)]
