@@ -16,6 +16,7 @@
 //! strangers send is limited by network, so that nobody costs memory before they have credentials.
 
 mod allocation;
+mod answer;
 pub mod client;
 pub mod core;
 mod frames;

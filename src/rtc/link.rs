@@ -15,26 +15,13 @@ use super::handover::{Cost, Purpose, Standing};
 use super::negotiation::{Manners, Negotiation, OnOffer, State};
 use super::network_monitor::network::{Interface, Network};
 use super::outlet::Outlet;
+use super::remote::Remote;
 use super::{
     CandidateType, ConnectionNumber, DescriptionKind, DtlsState, IceState, PairEnd, SelectedPair, Shared,
     Signal, TransportEvent, Trouble, sdp,
 };
 use crate::clock;
 use crate::units::Bitrate;
-
-/// Candidates kept until their description comes; when full, the oldest goes.
-const HELD: usize = 64;
-
-/// Candidates used of one ICE generation of the other side; more only cost checks.
-const MOST_CANDIDATES: usize = 64;
-
-/// Longest candidate line and description that we look at.
-const LONGEST_CANDIDATE: usize = 512;
-/// See [`LONGEST_CANDIDATE`]; what signaling carries at most.
-const LONGEST_DESCRIPTION: usize = signaling_protocol::MAX_SIGNAL;
-
-/// Media sections that a description may have: ours have two, a browser's a few more.
-const MOST_SECTIONS: usize = 16;
 
 /// How long an offer waits for its candidates. Those of our own interfaces come within a
 /// millisecond, a near STUN server answers in a few; later ones are trickled.
@@ -47,13 +34,6 @@ const ANSWER_WAIT: Duration = Duration::from_millis(5);
 struct Unsent {
     kind: DescriptionKind,
     until: Instant,
-}
-
-/// What we know of the other side's description.
-struct Remote {
-    fingerprint: Option<String>,
-    ufrag: Option<String>,
-    candidates: usize,
 }
 
 /// What became of a description of the other side.
@@ -98,8 +78,7 @@ pub struct Link {
     /// It gathers for an answer to an offer that has not come yet.
     gathers: bool,
     early: VecDeque<Candidate>,
-    held: VecDeque<Candidate>,
-    remote: Option<Remote>,
+    remote: Remote,
     /// Fingerprint of our pending or current description.
     fingerprint: Option<String>,
 }
@@ -132,8 +111,7 @@ impl Link {
             unsent: None,
             gathers: false,
             early: VecDeque::new(),
-            held: VecDeque::new(),
-            remote: None,
+            remote: Remote::default(),
             fingerprint: None,
         })
     }
@@ -178,13 +156,12 @@ impl Link {
 
     /// Whether the other side has described it.
     pub fn is_described(&self) -> bool {
-        self.remote.is_some()
+        self.remote.is_described()
     }
 
     /// Whether a description comes from another end than the one that this link leads to.
     pub fn leads_elsewhere(&self, description: &str) -> bool {
-        let known = self.remote.as_ref().map(|remote| remote.fingerprint.as_deref());
-        known.is_some_and(|known| known != sdp::fingerprint(description))
+        self.remote.is_elsewhere(description)
     }
 
     /// When [`Link::on_time`] is due.
@@ -334,12 +311,7 @@ impl Link {
 
     /// A remote description is in place: candidates that waited for it can be used.
     async fn on_remote(&mut self, description: &str, outlet: &Outlet) {
-        let ufrag = sdp::ufrag(description).map(str::to_owned);
-        let known = self.remote.take();
-        let candidates = known.filter(|known| known.ufrag == ufrag).map_or(0, |known| known.candidates);
-        let fingerprint = sdp::fingerprint(description).map(str::to_owned);
-        self.remote = Some(Remote { fingerprint, ufrag, candidates });
-        for candidate in std::mem::take(&mut self.held) {
+        for candidate in self.remote.describe(description) {
             self.on_candidate(candidate, outlet).await;
         }
     }
@@ -348,21 +320,7 @@ impl Link {
 
     /// A candidate of the other side.
     pub async fn on_candidate(&mut self, candidate: Candidate, outlet: &Outlet) {
-        if !is_usable(&candidate.candidate) {
-            return;
-        }
-        let fits = |remote: &Remote| candidate.ufrag.is_none() || candidate.ufrag == remote.ufrag;
-        let Some(remote) = self.remote.as_mut().filter(|remote| fits(remote)) else {
-            if self.held.len() == HELD {
-                self.held.pop_front();
-            }
-            self.held.push_back(candidate);
-            return;
-        };
-        remote.candidates += 1;
-        if remote.candidates > MOST_CANDIDATES {
-            return;
-        }
+        let Some(candidate) = self.remote.admit(candidate) else { return };
         if let Err(error) = self.connection.add_candidate(&candidate).await
             && !self.negotiation.is_ignoring()
         {
@@ -450,67 +408,5 @@ fn relay_cost(end: &PairEnd) -> u8 {
         (CandidateType::Relay, Some("tcp")) => 2,
         (CandidateType::Relay, Some("tls")) => 3,
         (CandidateType::Relay, _) => 1,
-    }
-}
-
-/// Refuses what costs time or memory before the engine looks at it.
-pub fn check_description(sdp: &str) -> Result<(), &'static str> {
-    if sdp.len() > LONGEST_DESCRIPTION {
-        return Err("it is too long");
-    }
-    if sdp.lines().filter(|line| line.starts_with("m=")).count() > MOST_SECTIONS {
-        return Err("it has too many media sections");
-    }
-    if sdp.lines().filter(|line| line.starts_with("a=candidate:")).count() > MOST_CANDIDATES {
-        return Err("it has too many candidates");
-    }
-    if sdp::fingerprint(sdp).is_none() {
-        return Err("it names no certificate");
-    }
-    Ok(())
-}
-
-/// UDP candidates with an address; the engine would open TCP connections to wherever it is told,
-/// and `.local` names are found by the checks themselves.
-fn is_usable(candidate: &str) -> bool {
-    if candidate.len() > LONGEST_CANDIDATE {
-        return false;
-    }
-    let mut fields = candidate.split_ascii_whitespace();
-    let protocol = fields.nth(2);
-    let address = fields.nth(1);
-    protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("udp"))
-        && address.is_some_and(|address| !address.ends_with(".local"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn only_udp_candidates_with_an_address_are_used() {
-        assert!(is_usable("candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host"));
-        assert!(is_usable("candidate:1 1 UDP 2130706431 2001:db8::1 5000 typ host"));
-        assert!(!is_usable("candidate:1 1 tcp 1 192.0.2.1 22 typ host tcptype passive"));
-        assert!(!is_usable("candidate:1 1 udp 1 0a1b.local 5000 typ host"));
-        assert!(!is_usable(""));
-    }
-
-    #[test]
-    fn descriptions_that_only_cost_time_are_refused() {
-        let good = "v=0\r\na=fingerprint:sha-256 AA\r\n";
-        assert_eq!(check_description(good), Ok(()));
-        assert!(check_description("v=0\r\n").is_err());
-        assert!(check_description(&format!("{good}{}", "m=audio 9 RTP 0\r\n".repeat(17))).is_err());
-        assert!(check_description(&format!("{good}{}", "a=candidate:1 1 udp\r\n".repeat(65))).is_err());
-        assert!(check_description(&good.repeat(2_000)).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn no_candidate_is_too_strange(text in "[ -~é]{0,80}") {
-            let _ = is_usable(&text);
-        }
     }
 }

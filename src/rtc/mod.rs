@@ -30,6 +30,7 @@ mod peer;
 pub mod reaction;
 pub mod reception;
 mod recovery;
+mod remote;
 pub mod rtcp;
 pub mod sdp;
 pub mod sender;

@@ -218,7 +218,7 @@ pub fn deliver(relay: &Relay, from: SocketAddr, data: &[u8], now: Duration) {
             relay.outlet.send(&packet[..4 + data.len()], relay.client, now);
         }
         (None, Ok(_)) => {
-            let packet = super::core::data_indication(from, data);
+            let packet = super::answer::data_indication(from, data);
             relay.outlet.send(&packet, relay.client, now);
         }
         (_, Err(_)) => {}

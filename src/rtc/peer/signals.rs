@@ -3,7 +3,8 @@
 use super::{Peer, find};
 use crate::rtc::engine::Candidate;
 use crate::rtc::handover::Purpose;
-use crate::rtc::link::{Outcome, check_description};
+use crate::rtc::link::Outcome;
+use crate::rtc::remote::check_description;
 use crate::rtc::{ConnectionNumber, DescriptionKind, Signal};
 
 /// Candidates kept until the offer comes that they belong to; when full, the oldest goes.
