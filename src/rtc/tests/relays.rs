@@ -279,3 +279,51 @@ async fn a_relay_behind_a_proxy_is_named_to_the_proxy_and_not_to_the_name_servic
     assert!(asked.iter().all(|head| head.starts_with("CONNECT relay.invalid:443 HTTP/1.1\r\n")), "{asked:?}");
     drop(relay);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_participants_who_hide_their_addresses_meet_at_the_relay() {
+    let (server, _relay) = relay().await;
+    let config = TransportConfig { ice_servers: vec![server], ice_policy: IcePolicy::Relay, ..config() };
+    let mut call = Call::with(config);
+    let start = clock::now();
+    call.begin();
+    call.connected().await;
+    println!("connected over the relay after {:?}", start.elapsed());
+    call.until("the path", |call| call.a.pair.is_some()).await;
+    let pair = call.a.pair.clone().expect("just seen");
+    assert_eq!((pair.local.kind, pair.local.relay_protocol.as_deref()), (CandidateType::Relay, Some("udp")));
+    let media = call.a.mesh.media();
+    media.send(picture(0, true, 3_000));
+    call.until("the picture", |call| !call.b.tracks.is_empty()).await;
+    let packets = call.b.track(TrackKind::Video).unwrap();
+    for last in [false, false, true] {
+        assert_eq!(next(packets).await.marker, last);
+    }
+    assert!(
+        call.a.problems.is_empty() && call.b.problems.is_empty(),
+        "{:?} {:?}",
+        call.a.problems,
+        call.b.problems
+    );
+    call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_that_become_known_after_the_offer_are_used_for_it() {
+    let (server, _relay) = relay().await;
+    let hidden = TransportConfig { ice_policy: IcePolicy::Relay, ..config() };
+    let mut call = Call::with(hidden.clone());
+    call.hold = true;
+    call.a.mesh.prepare_offer();
+    call.until("the offer", |call| !call.to_b.is_empty()).await;
+    let Signal::Description { sdp, .. } = &call.to_b[0] else { panic!("not an offer") };
+    assert!(!sdp.contains("a=candidate:"), "no address leaves with this policy");
+    let known = TransportConfig { ice_servers: vec![server], ..hidden };
+    call.a.mesh.configure(known.clone());
+    call.b.mesh.configure(known);
+    call.a.mesh.adopt_prepared(&call.b.id);
+    call.hold = false;
+    call.deliver();
+    call.connected().await;
+    call.close().await;
+}
