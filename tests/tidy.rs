@@ -39,8 +39,8 @@ const BORDERS: &[Border] = &[
     },
     Border {
         crosses: |code| words(code).any(|word| word == "unsafe"),
-        inside: &["src/media/codec/vpx.rs", "src/ui/texture.rs"],
-        why: "is unsafe outside src/media/codec/vpx.rs (libvpx) and src/ui/texture.rs (OpenGL)",
+        inside: &["src/media/codec/vpx.rs", "src/media/source/screen/portal/buffer.rs", "src/ui/texture.rs"],
+        why: "is unsafe outside of the files for libvpx, PipeWire's buffers and OpenGL",
     },
     Border {
         crosses: |code| code.contains("#[ignore"),

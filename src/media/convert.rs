@@ -201,12 +201,28 @@ fn rgb(data: &[u8], stride: usize, resolution: Resolution, planes: &mut Planes) 
 
 /// Four bytes a pixel, in either order.
 fn rgb32(raw: &RawPicture, planes: &mut Planes) -> Result<(), ConvertError> {
+    if let Some(packed) = without_gaps(raw, raw.resolution.width as usize * 4) {
+        return rgb32(&RawPicture { stride: None, data: &packed, ..*raw }, planes);
+    }
     let stride = rows(raw, raw.resolution.width as usize * 4)?;
     let data = &raw.data[..stride * raw.resolution.height as usize];
     let (range, matrix) = (YuvRange::Limited, YuvStandardMatrix::Bt601);
     let convert = if raw.format == PixelFormat::Rgba { yuv::rgba_to_yuv420 } else { yuv::bgra_to_yuv420 };
     convert(&mut lend(planes), data, stride as u32, range, matrix, YuvConversionMode::Balanced)
         .map_err(refused)
+}
+
+/// A copy of a picture that ends with its last pixel though there are gaps between its rows, as a part
+/// of a larger picture may: the `yuv` crate would leave its last rows out.
+fn without_gaps(raw: &RawPicture, row: usize) -> Option<Vec<u8>> {
+    let (stride, height) = (raw.stride?, raw.resolution.height as usize);
+    let missing = stride.checked_mul(height)?.checked_sub(raw.data.len())?;
+    if missing == 0 || missing > stride.checked_sub(row)? {
+        return None;
+    }
+    let mut packed = Vec::with_capacity(row * height);
+    raw.data.chunks(stride).for_each(|line| packed.extend_from_slice(&line[..row]));
+    Some(packed)
 }
 
 /// By way of RGB, which also brings JPEG's full range to limited range.
@@ -312,6 +328,14 @@ mod tests {
         let rgba = rgb_quarters(64, 48, |[r, g, b]| vec![r, g, b, 255]);
         check_colours(&convert(PixelFormat::Rgba, (64, 48), None, &rgba).unwrap());
         check_colours(&convert(PixelFormat::Mjpeg, (64, 48), None, JPEG).unwrap());
+    }
+
+    #[test]
+    fn a_part_of_a_larger_picture_may_end_with_its_last_pixel() {
+        let whole = rgb_quarters(64, 48, |[r, g, b]| vec![b, g, r, 255]);
+        let part =
+            convert(PixelFormat::Bgra, (32, 24), Some(256), &whole[12 * 256 + 16 * 4..36 * 256 - 16 * 4]);
+        check_colours(&part.unwrap());
     }
 
     #[test]

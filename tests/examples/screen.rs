@@ -4,7 +4,7 @@
 //! ```sh
 //! screen cost                                    # CPU time of capturing
 //! screen pages DIR [--codec vp9|vp8] [--kbps N]  # pages DIR/*.ppm, one after the other
-//! screen portal                                  # what the desktop's portal gives, until it ends
+//! screen portal [TOKEN]                          # what the desktop's portal gives, until it ends
 //! ```
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock itself")]
 
@@ -60,8 +60,8 @@ fn main() -> Result<()> {
             let kbps = option("--kbps").map_or(Ok(1_000), |text| text.parse())?;
             pages(&folder, codec, Bitrate::from_kbps(kbps))
         }
-        Some("portal") => portal(),
-        _ => bail!("screen cost | screen portal | screen pages DIR [--codec vp9|vp8] [--kbps N]"),
+        Some("portal") => portal(arguments.get(1).map(String::as_str)),
+        _ => bail!("screen cost | screen portal [TOKEN] | screen pages DIR [--codec vp9|vp8] [--kbps N]"),
     }
 }
 
@@ -195,10 +195,11 @@ impl Running {
     }
 }
 
-/// Says what comes through the desktop's portal.
-fn portal() -> Result<()> {
+/// Says what comes through the desktop's portal, which need not ask again where `token` is one that it
+/// gave: the size of every picture and Y, U and V of the pixels in its middle and in its last corner.
+fn portal(token: Option<&str>) -> Result<()> {
     let tell = Arc::new(|event| println!("event {event:?}"));
-    let mut source = match open(&ScreenTarget::Portal, ShareMode::Text, None, Veil::default(), tell) {
+    let mut source = match open(&ScreenTarget::Portal, ShareMode::Text, token, Veil::default(), tell) {
         Ok(source) => source,
         Err(error) => {
             println!("refused: {error}");
@@ -208,8 +209,14 @@ fn portal() -> Result<()> {
     loop {
         match source.next_frame(Duration::from_millis(200)) {
             Ok(Some(frame)) => {
-                let middle = frame.y()[frame.y().len() / 2 + frame.y_stride() / 2];
-                println!("picture {} luma {middle}", frame.resolution());
+                let Resolution { width, height } = frame.resolution();
+                let colour = |x: u32, y: u32| {
+                    let chroma = (y / 2 * width.div_ceil(2) + x / 2) as usize;
+                    let luma = frame.y()[(y * width + x) as usize];
+                    format!("{luma} {} {}", frame.u()[chroma], frame.v()[chroma])
+                };
+                let (middle, last) = (colour(width / 2, height / 2), colour(width - 1, height - 1));
+                println!("picture {} middle {middle} last {last}", frame.resolution());
             }
             Ok(None) => {}
             Err(error) => {

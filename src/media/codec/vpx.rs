@@ -1,7 +1,7 @@
 //! VP8 (RFC 6386) and VP9 by libvpx, set up by [`super::tuning`].
 //!
 //! Knows neither time nor network: the caller says how far apart pictures are, when a key frame is
-//! due, and measures how long things take. The only file of the project with `unsafe` in it.
+//! due, and measures how long things take.
 #![allow(unsafe_code, reason = "libvpx is a C library; every block says why it is sound")]
 
 use std::ffi::{CStr, c_int};

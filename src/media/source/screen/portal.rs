@@ -9,7 +9,9 @@
 //! The desktop's own dialog chooses; where we may, we are remembered and it does not ask again. The
 //! desktop draws the cursor into the pictures.
 
+mod buffer;
 mod stream;
+mod wanted;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! A stream of pictures from PipeWire, on a thread of its own.
 //!
-//! Pictures come in memory that both sides see (no graphics memory is asked for), in whatever size
-//! the desktop says, which may change at any time.
+//! Pictures come in whatever size the desktop says, and of them the part that it says, both of which
+//! may change at any time.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -10,19 +10,18 @@ use std::sync::mpsc::sync_channel;
 use pipewire as pw;
 use pw::properties::properties;
 use pw::spa;
-use pw::spa::param::format::{FormatProperties, MediaSubtype, MediaType};
 use pw::spa::param::video::{VideoFormat, VideoInfoRaw};
 use pw::spa::pod::Pod;
-use pw::spa::pod::serialize::PodSerializer;
 use pw::stream::{StreamFlags, StreamRef, StreamState};
 
-use super::{NAME, Slot, broken};
+use super::buffer::Buffer;
+use super::{NAME, Slot, broken, wanted};
 use crate::clock;
 use crate::media::DeviceError;
 use crate::media::convert::{PixelFormat, RawPicture, to_i420};
 use crate::media::frame::{FramePool, VideoFrame};
+use crate::media::source::screen::Rect;
 use crate::media::worker::Worker;
-use crate::units::Resolution;
 
 /// Asks the thread to end.
 struct Stop;
@@ -100,70 +99,16 @@ fn run(
     let _listener = stream
         .add_local_listener_with_user_data(state)
         .state_changed(|_, state, _, now| state.on_state(now))
-        .param_changed(|_, state, id, param| state.on_param(id, param))
+        .param_changed(|stream, state, id, param| state.on_param(stream, id, param))
         .process(|stream, state| state.on_buffer(stream))
         .register()?;
-    let wanted = formats(fps);
+    let wanted = wanted::formats(fps);
     let Some(wanted) = Pod::from_bytes(&wanted) else { return Err(pw::Error::CreationFailed) };
     let flags = StreamFlags::AUTOCONNECT | StreamFlags::MAP_BUFFERS;
     stream.connect(spa::utils::Direction::Input, Some(node), flags, &mut [wanted])?;
     connected();
     main_loop.run();
     Ok(())
-}
-
-/// What we can take: 32 bits a pixel in four orders, any size, at most so many pictures a second.
-fn formats(fps: f64) -> Vec<u8> {
-    let fps = fps.clamp(1.0, 240.0) as u32;
-    let size = |width, height| spa::utils::Rectangle { width, height };
-    let rate = |num| spa::utils::Fraction { num, denom: 1 };
-    let object = spa::pod::object!(
-        spa::utils::SpaTypes::ObjectParamFormat,
-        spa::param::ParamType::EnumFormat,
-        spa::pod::property!(FormatProperties::MediaType, Id, MediaType::Video),
-        spa::pod::property!(FormatProperties::MediaSubtype, Id, MediaSubtype::Raw),
-        spa::pod::property!(
-            FormatProperties::VideoFormat,
-            Choice,
-            Enum,
-            Id,
-            VideoFormat::BGRx,
-            VideoFormat::BGRx,
-            VideoFormat::BGRA,
-            VideoFormat::RGBx,
-            VideoFormat::RGBA
-        ),
-        spa::pod::property!(
-            FormatProperties::VideoSize,
-            Choice,
-            Range,
-            Rectangle,
-            size(1920, 1080),
-            size(1, 1),
-            size(16_384, 16_384)
-        ),
-        spa::pod::property!(
-            FormatProperties::VideoFramerate,
-            Choice,
-            Range,
-            Fraction,
-            rate(fps),
-            rate(0),
-            rate(fps)
-        ),
-        spa::pod::property!(
-            FormatProperties::VideoMaxFramerate,
-            Choice,
-            Range,
-            Fraction,
-            rate(fps),
-            rate(1),
-            rate(fps)
-        ),
-    );
-    let written =
-        PodSerializer::serialize(std::io::Cursor::new(Vec::new()), &spa::pod::Value::Object(object));
-    written.map(|(cursor, _)| cursor.into_inner()).unwrap_or_default()
 }
 
 impl State {
@@ -182,38 +127,46 @@ impl State {
         }
     }
 
-    fn on_param(&mut self, id: u32, param: Option<&Pod>) {
+    fn on_param(&mut self, stream: &StreamRef, id: u32, param: Option<&Pod>) {
         let Some(param) = param.filter(|_| id == spa::param::ParamType::Format.as_raw()) else { return };
         if self.format.parse(param).is_err() {
-            self.end(broken(&"PipeWire offers pictures of a kind that is not understood"));
+            return self.end(broken(&"PipeWire offers pictures of a kind that is not understood"));
+        }
+        let (memory, crop) = (wanted::memory(), wanted::crop());
+        let mut wanted: Vec<&Pod> =
+            [&memory, &crop].into_iter().filter_map(|bytes| Pod::from_bytes(bytes)).collect();
+        if let Err(error) = stream.update_params(&mut wanted) {
+            self.end(broken(&format!("PipeWire refused the kind of memory: {error}")));
         }
     }
 
     fn on_buffer(&mut self, stream: &StreamRef) {
-        // Only the newest counts.
-        let mut newest = None;
-        while let Some(buffer) = stream.dequeue_buffer() {
-            newest = Some(buffer);
+        // Only the newest picture counts.
+        let mut newest: Option<Buffer> = None;
+        while let Some(buffer) = Buffer::next(stream) {
+            if buffer.pixels().is_some() {
+                newest = Some(buffer);
+            }
         }
-        let Some(mut buffer) = newest else { return };
-        let Some(data) = buffer.datas_mut().first_mut() else { return };
-        let chunk = data.chunk();
-        let (offset, size, stride) = (chunk.offset() as usize, chunk.size() as usize, chunk.stride());
+        let Some(buffer) = newest else { return };
+        let Some((pixels, stride)) = buffer.pixels() else { return };
         let format = match self.format.format() {
             VideoFormat::BGRx | VideoFormat::BGRA => PixelFormat::Bgra,
             VideoFormat::RGBx | VideoFormat::RGBA => PixelFormat::Rgba,
             _ => return,
         };
-        let resolution = Resolution::new(self.format.size().width, self.format.size().height);
-        // An empty chunk says that only the cursor moved.
-        let pixels = data.data().and_then(|data| data.get(offset..)).filter(|_| size > 0);
-        let (Some(pixels), Ok(stride)) = (pixels, usize::try_from(stride)) else { return };
-        let stride = Some(stride).filter(|stride| *stride > 0);
-        let raw = RawPicture { format, resolution, stride, data: pixels };
-        match to_i420(&raw, &self.pool) {
+        let size = self.format.size();
+        let whole = Rect::new(0, 0, size.width, size.height);
+        let part = buffer.crop().and_then(|crop| crop.common(whole)).unwrap_or(whole);
+        let stride = stride.unwrap_or(whole.width as usize * 4);
+        let first = part.y as usize * stride + part.x as usize * 4;
+        let resolution = part.resolution();
+        let data = pixels.get(first..).unwrap_or_default();
+        match to_i420(&RawPicture { format, resolution, stride: Some(stride), data }, &self.pool) {
             Ok(planes) => {
                 let same = |last: &VideoFrame| {
-                    last.resolution() == resolution && last.y() == planes.y() && last.u() == planes.u()
+                    last.resolution() == resolution
+                        && (last.y(), last.u(), last.v()) == (planes.y(), planes.u(), planes.v())
                 };
                 if self.last.as_ref().is_some_and(same) {
                     return;
