@@ -284,12 +284,7 @@ pub enum Event {
     /// Messages can go by a data channel.
     ChannelOpen(Channel),
     /// The estimate changed.
-    Target {
-        /// What the path carries.
-        bitrate: Bitrate,
-        /// Share of packets lost, 0.0 to 1.0.
-        loss: f32,
-    },
+    Target(Estimate),
     /// Our relayed address is gone. If the path leads over it, that is dead.
     RelayLost(SocketAddr),
     /// The other side's media is heard again after a silence of several seconds.
@@ -417,6 +412,17 @@ pub struct PacketFate {
     pub arrived_at: Option<Duration>,
 }
 
+/// What is known of a path.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// What it carries, all tracks together.
+    pub target: Bitrate,
+    /// By what the pacer goes.
+    pub pace: Bitrate,
+    /// Share of packets lost, 0.0 to 1.0.
+    pub loss: f32,
+}
+
 /// Estimates what the path carries. Told everything, asks no clock.
 pub trait Estimator: Send + Sync {
     /// A packet left.
@@ -435,6 +441,9 @@ pub trait Estimator: Send + Sync {
 
     /// What may be sent, all tracks together.
     fn target(&self) -> Bitrate;
+
+    /// By what the pacer goes: not less than the target.
+    fn pace(&self) -> Bitrate;
 
     /// Share of our packets lost lately, 0.0 to 1.0.
     fn loss(&self) -> f32;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::channel::Channel;
-use super::engine::{Candidate, Connection, Engine, EngineError, Event, EventSender, Setup};
+use super::engine::{Candidate, Connection, Engine, EngineError, Estimate, Event, EventSender, Setup};
 use super::handover::{Cost, Purpose, Standing};
 use super::negotiation::{Manners, Negotiation, OnOffer, State};
 use super::network_monitor::network::{Interface, Network};
@@ -21,7 +21,6 @@ use super::{
     Signal, TransportEvent, Trouble, sdp,
 };
 use crate::clock;
-use crate::units::Bitrate;
 
 /// How long an offer waits for its candidates. Those of our own interfaces come within a
 /// millisecond, a near STUN server answers in a few; later ones are trickled.
@@ -60,7 +59,7 @@ pub struct Link {
     /// The path.
     pub pair: Option<SelectedPair>,
     /// The estimate and the loss.
-    pub target: Option<(Bitrate, f32)>,
+    pub estimate: Option<Estimate>,
     /// Since when media could go by it.
     pub up: Option<Instant>,
     /// When the other side was first heard by it.
@@ -99,7 +98,7 @@ impl Link {
             ice: IceState::New,
             dtls: DtlsState::New,
             pair: None,
-            target: None,
+            estimate: None,
             up: None,
             heard: None,
             left: None,
@@ -364,8 +363,8 @@ impl Link {
                 self.note_up();
                 return Some(event);
             }
-            Event::Target { bitrate, loss } => {
-                self.target = Some((bitrate, loss));
+            Event::Target(estimate) => {
+                self.estimate = Some(estimate);
                 self.note_heard();
                 return Some(event);
             }

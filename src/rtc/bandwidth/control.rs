@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::FIRST_PACE;
 use super::delay::Usage;
 use super::loss::Loss;
 use crate::units::Bitrate;
@@ -118,6 +119,12 @@ impl Control {
     /// The target.
     pub fn target(&self) -> Bitrate {
         Bitrate::from_bps(self.target as u64)
+    }
+
+    /// By what the pacer goes. A path that was never full may carry far more than the target, which has grown
+    /// only with what there was to send; a page of text, or the camera's first picture, needs not wait for it.
+    pub fn pace(&self) -> Bitrate {
+        if self.tried { self.target() } else { self.target().max(FIRST_PACE) }
     }
 
     /// Says whether the target fell.

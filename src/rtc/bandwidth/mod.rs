@@ -36,6 +36,10 @@ use crate::units::Bitrate;
 /// What is assumed before anything is known: enough for a decent picture, and most paths have it.
 pub const START: Bitrate = Bitrate::from_kbps(1_000);
 
+/// By what the pacer goes while the path was never full: a first key frame of 40 kB leaves within 32 ms (at
+/// the pacer's 2.5 times this), and fits the queue of any link that can carry a call.
+pub const FIRST_PACE: Bitrate = Bitrate::from_kbps(4_000);
+
 /// Never less: sound with its headers.
 pub const LEAST: Bitrate = Bitrate::from_kbps(50);
 
@@ -175,6 +179,10 @@ impl Estimator for PathEstimator {
 
     fn target(&self) -> Bitrate {
         self.control.target()
+    }
+
+    fn pace(&self) -> Bitrate {
+        self.control.pace()
     }
 
     fn loss(&self) -> f32 {

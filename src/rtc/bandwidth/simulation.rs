@@ -44,7 +44,7 @@ impl Simulation {
             now: Duration::ZERO,
             random: SEED,
             estimator: PathEstimator::new(None),
-            pacer: Pacer::new(START),
+            pacer: Pacer::new(FIRST_PACE),
             link,
             buffer: Duration::from_millis(500),
             loss: 0.0,
@@ -90,7 +90,7 @@ impl Simulation {
         let now = self.start + self.now;
         let millis = self.now.as_millis() as u64;
         let target = self.estimator.target();
-        self.pacer.set_target(now, target);
+        self.pacer.set_target(now, self.estimator.pace());
         if millis.is_multiple_of(20) {
             self.pacer.enqueue(now, Priority::Audio, 180, 180).unwrap();
         }
@@ -153,6 +153,20 @@ impl Simulation {
             let packets = self.on_path.drain(..=last).map(|(fate, _)| fate).collect();
             self.feedback.push_back((self.now + self.propagation, packets));
         }
+    }
+}
+
+impl Simulation {
+    /// Puts a page of so many bytes in line; when the last of it has left.
+    fn page(&mut self, bytes: usize) -> Duration {
+        let (now, began) = (self.start + self.now, self.now);
+        for _ in 0..bytes / 1_200 {
+            self.pacer.enqueue(now, Priority::Screen, 1_240, 1_240).unwrap();
+        }
+        while !self.pacer.is_empty() {
+            self.step();
+        }
+        self.now - began
     }
 }
 
@@ -222,6 +236,25 @@ fn an_encoder_that_falls_quiet_takes_the_target_back_to_the_start() {
     call.adapter.set_cap(Some(Bitrate::from_kbps(100)));
     call.run(15.0);
     assert!(call.target() <= 1.05, "{:.2}", call.target());
+}
+
+#[test]
+fn a_page_waits_for_the_target_only_on_a_path_that_was_full_before() {
+    let mut call = Simulation::new(Bitrate::from_kbps(10_000));
+    call.adapter.set_cap(Some(Bitrate::from_kbps(10)));
+    call.run(5.0);
+    let page = call.page(70_000);
+    println!("at {:.2} Mbit/s: {page:?}", call.target());
+    assert!(page < Duration::from_millis(70), "{page:?}");
+    call.link = Bitrate::from_kbps(400);
+    call.adapter.set_cap(Some(Bitrate::from_kbps(20_000)));
+    call.run(5.0);
+    call.adapter.set_cap(Some(Bitrate::from_kbps(10)));
+    call.link = Bitrate::from_kbps(10_000);
+    call.run(2.0);
+    let page = call.page(70_000);
+    println!("at {:.2} Mbit/s: {page:?}", call.target());
+    assert!(page > Duration::from_millis(300), "{page:?}");
 }
 
 #[test]

@@ -118,7 +118,7 @@ impl Peer {
             return;
         };
         let link = &self.links[at];
-        self.channels.give_way(link.target.map(|(target, _)| target), now);
+        self.channels.give_way(link.estimate.map(|estimate| estimate.target), now);
         self.channels.next = None;
         for lane in &mut self.channels.lanes {
             if !link.opened.contains(&lane.channel) {

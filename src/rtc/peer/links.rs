@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use signaling_protocol::IceServer;
 
-use super::{FIRST_PACE, Peer, find};
+use super::{Peer, find};
 use crate::clock;
-use crate::rtc::bandwidth::{self, PathEstimator};
+use crate::rtc::bandwidth::{self, FIRST_PACE, PathEstimator};
 use crate::rtc::engine::{Addresses, Setup};
 use crate::rtc::handover::{self, Cost, Overlap, Purpose, Verdict};
 use crate::rtc::link::Link;
@@ -57,7 +57,7 @@ impl Peer {
             ice_servers.retain(|server| !is_relay(server));
         }
         // What the path in use carries says something about the next one, but not everything.
-        let start = self.working().and_then(|link| link.target).map(|(target, _)| target);
+        let start = self.working().and_then(|link| link.estimate).map(|estimate| estimate.target);
         let start = start.filter(|start| *start < bandwidth::START || purpose != Purpose::Replace);
         let addresses = match over {
             Some(interface) => Addresses::Only(interface.addresses.clone()),
@@ -195,9 +195,9 @@ impl Peer {
         if !without_gap {
             self.begin_media(now).await;
         }
-        let target = find(&mut self.links, number).and_then(|link| link.target);
-        if let Some((bitrate, loss)) = target {
-            self.on_target(bitrate, loss).await;
+        let estimate = find(&mut self.links, number).and_then(|link| link.estimate);
+        if let Some(estimate) = estimate {
+            self.on_target(estimate).await;
         }
         self.tell_carrier().await;
         self.move_channels().await;

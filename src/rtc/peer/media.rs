@@ -7,10 +7,10 @@ use super::{Peer, REPORT_INTERVAL};
 use crate::clock;
 use crate::media::encoded::TrackKind;
 use crate::rtc::TransportEvent;
+use crate::rtc::engine::Estimate;
 use crate::rtc::pacer::Priority;
 use crate::rtc::packetizer::Packets;
 use crate::rtc::sender::FrameSource;
-use crate::units::Bitrate;
 
 /// Pictures that would wait longer than this in the pacer come too late: they are dropped up to the
 /// next key frame.
@@ -42,8 +42,9 @@ impl Peer {
         self.outlet.tell_of(|peer| TransportEvent::KeyframeWanted { peer, kind }).await;
     }
 
-    pub(super) async fn on_target(&mut self, bitrate: Bitrate, loss: f32) {
-        self.pacer.set_target(clock::now(), bitrate);
+    pub(super) async fn on_target(&mut self, estimate: Estimate) {
+        let Estimate { target: bitrate, pace, loss } = estimate;
+        self.pacer.set_target(clock::now(), pace);
         if self.working().is_none() {
             // An estimate of silence; pictures would be given up for want of room.
             return;

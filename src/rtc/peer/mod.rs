@@ -33,6 +33,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::accounting::SharedAccounts;
+use super::bandwidth::FIRST_PACE;
 use super::channel::{self, Channel, Mailbox};
 use super::engine::{Candidate, DataSink, Event, PacketSinks, PacketSources, Ssrcs};
 use super::handover::{Overlap, Purpose};
@@ -51,7 +52,6 @@ use super::{
 };
 use crate::clock;
 use crate::media::encoded::TrackKind;
-use crate::units::Bitrate;
 use channels::Channels;
 use told::Told;
 
@@ -60,10 +60,6 @@ pub const COMMANDS: usize = 256;
 
 /// Between sender reports (RFC 3550 would allow 5 s; lip sync wants its first one soon).
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The pace before the first feedback tells better: a first key frame of 40 kB leaves within 32 ms
-/// (at the pacer's 2.5 times this), and fits the queue of any link that can carry a call.
-const FIRST_PACE: Bitrate = Bitrate::from_kbps(4_000);
 
 /// A connection that is being set up is not set up again within this time.
 const FRESH: Duration = Duration::from_secs(2);
@@ -394,7 +390,7 @@ impl Peer {
                     self.move_channels().await;
                 }
             }
-            Event::Target { bitrate, loss } if carrier => self.on_target(bitrate, loss).await,
+            Event::Target(estimate) if carrier => self.on_target(estimate).await,
             Event::TrackStarted(kind) => self.on_track(kind).await,
             Event::SenderReport(report) => {
                 self.outlet.tell_of(|peer| TransportEvent::SenderReport { peer, report }).await;
@@ -406,7 +402,7 @@ impl Peer {
             Event::ChannelOpen(channel) if carrier => self.greet(channel).await,
             Event::Ice(_)
             | Event::Dtls(_)
-            | Event::Target { .. }
+            | Event::Target(_)
             | Event::Candidate(_)
             | Event::Gathered { .. }
             | Event::RelayLost(_)

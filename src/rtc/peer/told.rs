@@ -77,8 +77,8 @@ impl Peer {
         let mut report = link.connection.stats(now).await;
         report.fill_accounts(now, &self.accounts.read());
         report.fill_send_delay(self.pacer.waited());
-        if let Some((target, _)) = link.target {
-            report.fill_estimate(target);
+        if let Some(estimate) = link.estimate {
+            report.fill_estimate(estimate.target);
         }
         for interface in &self.interfaces().interfaces {
             report

@@ -34,10 +34,9 @@ use super::resting::Resting;
 use crate::media::encoded::{Codec, TrackKind};
 use crate::media::{RemotePacket, SenderReport};
 use crate::rtc::engine::{
-    Direction, Estimator, Event, EventSender, PacketFate, PacketSinks, RtpFacts, WireTap,
+    Direction, Estimate, Estimator, Event, EventSender, PacketFate, PacketSinks, RtpFacts, WireTap,
 };
 use crate::rtc::nack::NackPacing;
-use crate::units::Bitrate;
 
 /// How often the receiver looks for gaps: at the default of 100 ms a lost packet is a visible
 /// freeze, at 20 ms it is back within a round trip and a frame.
@@ -176,26 +175,28 @@ impl SharedEstimator {
 struct Targets {
     estimator: SharedEstimator,
     events: EventSender,
-    told: Option<(Instant, Bitrate)>,
+    told: Option<(Instant, Estimate)>,
 }
 
 impl Targets {
     fn tell(&mut self, now: Instant) {
-        let (target, loss) = {
+        let estimate = {
             let estimator = self.estimator.lock();
-            (estimator.target(), estimator.loss())
+            Estimate { target: estimator.target(), pace: estimator.pace(), loss: estimator.loss() }
         };
         let news = match self.told {
             None => true,
             Some((at, told)) => {
-                let moved = (target.as_bps() as f64 - told.as_bps() as f64).abs();
-                moved > told.as_bps() as f64 * TARGET_STEP
-                    || (target != told && now.saturating_duration_since(at) >= TARGET_INTERVAL)
+                let waited = now.saturating_duration_since(at) >= TARGET_INTERVAL;
+                [(told.target, estimate.target), (told.pace, estimate.pace)].iter().any(|(before, after)| {
+                    let moved = (after.as_bps() as f64 - before.as_bps() as f64).abs();
+                    moved > before.as_bps() as f64 * TARGET_STEP || (before != after && waited)
+                })
             }
         };
         if news {
-            self.told = Some((now, target));
-            self.events.send(Event::Target { bitrate: target, loss });
+            self.told = Some((now, estimate));
+            self.events.send(Event::Target(estimate));
         }
     }
 }
