@@ -295,11 +295,11 @@ impl FrameAssembler {
         let Chain::Broken { since } = self.chain else { return None };
         // Nobody sends yet: nobody to ask.
         self.ssrc?;
-        let repaired =
-            self.packets.values().rev().find(|packet| packet.content.as_ref().is_some_and(|c| c.key_start));
-        let patient = match repaired {
-            // A key frame is on its way; its missing packets may be repaired.
-            Some(keyframe) => keyframe.arrived_at + self.patience(),
+        let starts_key = |packet: &Packet| packet.content.as_ref().is_some_and(|c| c.key_start);
+        let begun = self.packets.iter().rev().find(|(_, packet)| starts_key(packet));
+        let patient = match begun {
+            // A key frame is on its way. A large one takes its time; a hole in it may be repaired.
+            Some((start, _)) => self.hole_noticed(*start).or(self.newest_at)? + self.patience(),
             None => since + START_PATIENCE,
         };
         let retry = self.asked_at.map(|at| at + 2 * self.round_trip + RETRY_SLACK);
@@ -313,14 +313,18 @@ impl FrameAssembler {
     /// When the first hole in the chain is given up; `None` without a hole.
     fn repair_deadline(&self) -> Option<Instant> {
         let Chain::Next(next) = self.chain else { return None };
-        let mut expected = next;
+        self.hole_noticed(next).map(|noticed| noticed + self.patience())
+    }
+
+    /// When the first packet behind the first hole after `start` came.
+    fn hole_noticed(&self, start: i64) -> Option<Instant> {
+        let mut expected = start;
         let contiguous = |(sequence, _): &(&i64, &Packet)| {
             let fits = **sequence == expected;
             expected += 1;
             fits
         };
-        let behind = self.packets.iter().skip_while(contiguous).map(|(_, packet)| packet.arrived_at).min();
-        behind.map(|noticed| noticed + self.patience())
+        self.packets.range(start..).skip_while(contiguous).map(|(_, packet)| packet.arrived_at).min()
     }
 
     /// Leaves out the padding between two frames, of which there may be any amount while the camera

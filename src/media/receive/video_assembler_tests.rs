@@ -247,6 +247,39 @@ fn a_first_keyframe_in_disorder_needs_no_request() {
 }
 
 #[test]
+fn a_large_keyframe_that_takes_its_time_needs_no_request_unless_it_stops() {
+    let mut rig = Rig::new(0);
+    rig.assembler.set_round_trip(MS);
+    let mut packets = rig.frame(true, 60);
+    let last = packets.split_off(59);
+    for packet in packets {
+        rig.now += 10 * MS;
+        rig.deliver([packet]);
+        assert!(!rig.asks());
+    }
+    rig.now += 119 * MS;
+    assert!(!rig.asks());
+    rig.now += MS;
+    assert!(rig.asks(), "the rest does not come");
+    rig.deliver(last);
+    assert_eq!(rig.out(), [1]);
+}
+
+#[test]
+fn a_hole_in_a_first_keyframe_is_not_waited_for_until_the_rest_is_there() {
+    let mut rig = Rig::new(0);
+    rig.assembler.set_round_trip(MS);
+    let mut packets = rig.frame(true, 60);
+    packets.remove(5);
+    let asked = packets.into_iter().position(|packet| {
+        rig.now += 10 * MS;
+        rig.deliver([packet]);
+        rig.asks()
+    });
+    assert_eq!(asked, Some(5 + 12), "120 ms after the packet behind the hole");
+}
+
+#[test]
 fn another_ssrc_begins_anew_with_its_keyframe() {
     let mut rig = Rig::started();
     let key = rig.frame(true, 2);
