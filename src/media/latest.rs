@@ -14,13 +14,14 @@ pub struct Latest<T> {
 struct State<T> {
     value: Option<T>,
     overwritten: u64,
+    woken: bool,
     closed: bool,
 }
 
 /// Why [`Latest::take`] came back without a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Empty {
-    /// Nothing new in the given time.
+    /// Nothing new in the given time, or until somebody woke the reader.
     TimedOut,
     /// The writer is gone and will write no more.
     Closed,
@@ -28,7 +29,7 @@ pub enum Empty {
 
 impl<T> Default for Latest<T> {
     fn default() -> Self {
-        let state = State { value: None, overwritten: 0, closed: false };
+        let state = State { value: None, overwritten: 0, woken: false, closed: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 }
@@ -62,14 +63,21 @@ impl<T> Latest<T> {
     /// Takes the newest value, waiting for one at most `timeout`.
     pub fn take(&self, timeout: Duration) -> Result<T, Empty> {
         let state = self.lock();
-        let waits = |state: &mut State<T>| state.value.is_none() && !state.closed;
+        let waits = |state: &mut State<T>| state.value.is_none() && !state.woken && !state.closed;
         let (mut state, _) =
             self.changed.wait_timeout_while(state, timeout, waits).unwrap_or_else(PoisonError::into_inner);
+        state.woken = false;
         match state.value.take() {
             Some(value) => Ok(value),
             None if state.closed => Err(Empty::Closed),
             None => Err(Empty::TimedOut),
         }
+    }
+
+    /// Ends the reader's wait, or its next one, without a value.
+    pub fn wake(&self) {
+        self.lock().woken = true;
+        self.changed.notify_one();
     }
 
     /// How many values were replaced before anybody took them.
@@ -96,6 +104,21 @@ mod tests {
         assert_eq!(slot.take(Duration::ZERO), Ok(2));
         assert_eq!(slot.take(Duration::ZERO), Err(Empty::TimedOut));
         assert_eq!(slot.overwritten(), 1);
+    }
+
+    #[test]
+    fn whoever_waits_can_be_woken_without_a_value_once() {
+        let slot = Latest::<u8>::new();
+        let began = crate::clock::now();
+        slot.wake();
+        assert_eq!(slot.take(Duration::from_secs(60)), Err(Empty::TimedOut));
+        assert!(crate::clock::now() - began < Duration::from_secs(30));
+        slot.put(1);
+        slot.wake();
+        assert_eq!(slot.take(Duration::ZERO), Ok(1), "a value goes before");
+        let began = crate::clock::now();
+        assert_eq!(slot.take(Duration::from_millis(20)), Err(Empty::TimedOut));
+        assert!(crate::clock::now() - began >= Duration::from_millis(20));
     }
 
     #[test]

@@ -74,6 +74,8 @@ struct Control {
     target: EncoderTarget,
     gate: Gate,
     keyframe: bool,
+    /// The first picture will have this size.
+    expected: Option<Resolution>,
     /// The gate was opened since the thread last looked.
     resumed: bool,
     stop: bool,
@@ -88,6 +90,7 @@ struct Order {
     tuning: Tuning,
     target: EncoderTarget,
     gate: Gate,
+    expected: Option<Resolution>,
 }
 
 /// Whether pictures are encoded.
@@ -125,6 +128,7 @@ impl VideoSend {
             target: FIRST_TARGET,
             gate: Gate::Held,
             keyframe: false,
+            expected: None,
             resumed: false,
             stop: false,
             newest: None,
@@ -150,6 +154,13 @@ impl VideoSend {
             control.keyframe = true;
             self.wake(control);
         }
+    }
+
+    /// Pictures of this size will come: the encoder, which takes as long to set up as a page takes to encode,
+    /// is made now.
+    pub fn expect(&self, resolution: Resolution) {
+        lock(&self.shared.control).expected = Some(resolution);
+        self.slot.wake();
     }
 
     /// The next picture is to be a key frame; a screen's comes at once, even if nothing changes on

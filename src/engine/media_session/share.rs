@@ -196,6 +196,7 @@ impl MediaSession {
         };
         let started = result.and_then(|source| {
             running.name = source.name().to_owned();
+            running.send.expect(source.format().0);
             let (frames, slot, events) =
                 (self.frames.clone(), Arc::clone(&running.slot), self.events.clone());
             let on_frame = move |frame: VideoFrame| {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::fps_gate::FpsGate;
 use super::time_line::TimeLine;
-use super::{Counters, Gate, KEYFRAME_SPACING, LARGEST, Order, PATIENCE, Shared, lock};
+use super::{Control, Counters, Gate, KEYFRAME_SPACING, LARGEST, Order, PATIENCE, Shared, lock};
 use crate::clock;
 use crate::media::adaptation::reading::{Reading, Turn};
 use crate::media::adaptation::screen::{self, ScreenPace, Spent};
@@ -17,8 +17,9 @@ use crate::media::encoded::{EncodedFrame, TrackKind};
 use crate::media::frame::{FramePool, VideoFrame};
 use crate::media::latest::{Empty, Latest};
 use crate::media::novelty;
+use crate::media::stats::QualityLimitation;
 use crate::media::{EncoderTarget, FrameSink};
-use crate::units::Bitrate;
+use crate::units::{Bitrate, Resolution};
 
 /// What the thread runs. See [`super::VideoSend`].
 pub struct EncodeLoop {
@@ -69,9 +70,12 @@ impl EncodeLoop {
         loop {
             let taken = slot.take(self.patience(order));
             let now = self.obey(&taken);
-            let Some(Order { tuning, target, gate }) = now else { return };
+            let Some(Order { tuning, target, gate, expected }) = now else { return };
             order = now;
             self.content = tuning.content;
+            if let Some(resolution) = expected {
+                self.prepare(resolution, tuning, target, target.max_fps);
+            }
             match (taken, tuning.content) {
                 (Ok(frame), Content::Camera) => self.on_frame(frame, tuning, target, gate),
                 (Ok(frame), Content::Text | Content::Motion) => {
@@ -106,7 +110,8 @@ impl EncodeLoop {
             self.keyframe_owed = true;
             self.last_keyframe = None;
         }
-        Some(Order { tuning: control.tuning, target: control.target, gate: control.gate })
+        let Control { tuning, target, gate, .. } = *control;
+        Some(Order { tuning, target, gate, expected: control.expected.take() })
     }
 
     /// How long to wait for a picture. A screen's newest may be due again before the next comes.
@@ -153,8 +158,7 @@ impl EncodeLoop {
         let now = clock::now();
         let Some(frame) = self.newest.clone() else { return };
         if gate == Gate::Held {
-            let result = self.encode(frame, tuning, target, max_fps, gate);
-            return self.tell(result.err());
+            return self.prepare(frame.resolution(), tuning, target, max_fps);
         }
         if self.due(now).is_none_or(|due| due > now) {
             return;
@@ -163,7 +167,7 @@ impl EncodeLoop {
         // A repeated picture shows what is there now.
         let seen_at = if self.is_fresh() { frame.captured_at } else { now };
         let frame = frame.seen_at(seen_at);
-        let result = self.encode(frame, tuning, target, max_fps, gate);
+        let result = self.encode(frame, tuning, target, max_fps);
         if result.is_err() {
             self.reading.put_off(now);
         }
@@ -202,21 +206,28 @@ impl EncodeLoop {
         if gate == Gate::Open && !self.gate.passes(frame.captured_at, max_fps) {
             return;
         }
-        let result = self.encode(frame, tuning, target, fps, gate);
+        if gate == Gate::Held {
+            return self.prepare(frame.resolution(), tuning, target, fps);
+        }
+        let result = self.encode(frame, tuning, target, fps);
         self.tell(result.err());
     }
 
-    /// Encodes one picture and hands it on. What it took; `None`: it was left out, or nothing is sent.
-    fn encode(
+    /// Has an encoder ready for pictures of this size.
+    fn prepare(&mut self, source: Resolution, tuning: Tuning, target: EncoderTarget, fps: f64) {
+        let result = self.set_up(source, tuning, target, fps, clock::now());
+        self.tell(result.err());
+    }
+
+    /// Brings the adaptation up to date, and has an encoder; it may still be one for another size.
+    fn set_up(
         &mut self,
-        frame: VideoFrame,
+        source: Resolution,
         tuning: Tuning,
         target: EncoderTarget,
         fps: f64,
-        gate: Gate,
-    ) -> Result<Option<Spent>, VpxError> {
-        let now = clock::now();
-        let source = frame.resolution();
+        now: Instant,
+    ) -> Result<SetUp, VpxError> {
         let (max, carried) = match tuning.content {
             Content::Camera | Content::Motion => (target.max_resolution, target.bitrate),
             // Text keeps its size whatever the bitrate.
@@ -227,25 +238,35 @@ impl EncodeLoop {
         adaptation.set_source(source, max);
         adaptation.set_bitrate(carried, now);
         let (resolution, reason) = adaptation.decide(now);
-        let (durations, changes) = adaptation.limitations();
         let rate = Rate { bitrate: target.bitrate, fps };
-        let encoder = match &mut self.encoder {
-            Some(encoder) if encoder.tuning() == tuning => encoder,
-            none => {
-                let mut encoder = Encoder::new(tuning, resolution, rate, cores())?;
-                self.keyframe_owed = true;
-                self.last_keyframe = None;
-                // Grey costs nothing, from which the rate control learns to expect too little: a
-                // camera's first picture survives that, a whole page of text becomes too large.
-                if tuning.content == Content::Camera {
-                    encoder.warm_up(&self.pool, now)?;
-                }
-                none.insert(encoder)
+        if self.encoder.as_ref().is_none_or(|encoder| encoder.tuning() != tuning) {
+            let mut encoder = Encoder::new(tuning, resolution, rate, cores())?;
+            self.keyframe_owed = true;
+            self.last_keyframe = None;
+            // Grey costs nothing, from which the rate control learns to expect too little: a
+            // camera's first picture survives that, a whole page of text becomes too large.
+            if tuning.content == Content::Camera {
+                encoder.warm_up(&self.pool, now)?;
             }
-        };
-        if gate == Gate::Held {
-            return Ok(None);
+            self.encoder = Some(encoder);
         }
+        Ok(SetUp { resolution, rate, reason })
+    }
+
+    /// Encodes one picture and hands it on. What it took; `None`: it was left out.
+    fn encode(
+        &mut self,
+        frame: VideoFrame,
+        tuning: Tuning,
+        target: EncoderTarget,
+        fps: f64,
+    ) -> Result<Option<Spent>, VpxError> {
+        let now = clock::now();
+        let SetUp { resolution, rate, reason } = self.set_up(frame.resolution(), tuning, target, fps, now)?;
+        let (Some(encoder), Some(adaptation)) = (&mut self.encoder, &mut self.adaptation) else {
+            return Ok(None);
+        };
+        let (durations, changes) = adaptation.limitations();
         let resized = encoder.resolution() != resolution;
         encoder.set_resolution(resolution)?;
         encoder.set_rate(rate)?;
@@ -306,6 +327,13 @@ impl EncodeLoop {
         });
         Ok(Some(spent))
     }
+}
+
+/// What pictures are encoded with.
+struct SetUp {
+    resolution: Resolution,
+    rate: Rate,
+    reason: QualityLimitation,
 }
 
 /// One turn of a screen that is read.

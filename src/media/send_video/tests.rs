@@ -166,6 +166,22 @@ fn a_still_screen_is_refined_then_silent_and_yet_answers_who_asks_for_a_key_fram
 }
 
 #[test]
+fn an_encoder_made_for_another_size_than_comes_gives_way() {
+    for expected in [SIZE, Resolution::new(64, 48), Resolution::new(0, 0)] {
+        let slot = Arc::new(Latest::new());
+        let (sink, encoded) = sync_channel(1_000);
+        let out: FrameSink = Arc::new(move |frame| sink.send(frame).unwrap());
+        let tuning = Tuning { codec: VideoCodec::Vp9, content: Content::Text };
+        let send = VideoSend::spawn_screen(slot.clone(), out, tuning).unwrap();
+        send.expect(expected);
+        send.resume();
+        slot.put(VideoFrame::new(FramePool::new().take(SIZE), clock::now()));
+        let frame = encoded.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert_eq!((frame.resolution, frame.keyframe), (Some(SIZE), true), "expected {expected}");
+    }
+}
+
+#[test]
 fn another_codec_begins_with_a_key_frame_of_what_is_on_the_screen() {
     let (send, _slot, encoded) = screen(VideoCodec::Vp9);
     encoded.recv_timeout(Duration::from_secs(10)).unwrap();
