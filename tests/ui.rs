@@ -21,7 +21,7 @@ use sightline::engine::command::{
     ChatCommand, Command, DeviceChoice, FileCommand, PointerCommand, ScreenTarget, ShareMode, Switch,
 };
 use sightline::engine::frames::{FrameKey, FrameSlots};
-use sightline::engine::view::{CallView, Rect as Area, ScreenItem, Screens};
+use sightline::engine::view::{CallView, DeviceState, Rect as Area, ScreenItem, Screens};
 use sightline::files::FileId;
 use sightline::pointer::{Mark, Marks, Point};
 use sightline::ui::fit::Corner;

@@ -11,7 +11,6 @@ use super::facts::{
 };
 use super::peer::{NatKind, PeerFacts};
 use crate::engine::view::EndReason;
-use crate::record::series::StreamId;
 use crate::record::{self, DeviceKind, DeviceWord, History, Metric, Phase, Scope, Side, What};
 use crate::rtc::nat::Mapping;
 use crate::rtc::stats::{
@@ -402,14 +401,6 @@ impl Media<'_> {
     }
 
     /// The mean over all streams of a direction, of those that have values.
-    /// What a shared screen plays is no voice: it may pause, and nobody is misunderstood for it.
-    fn is_sound_of_screen(&self, id: StreamId) -> bool {
-        let sent = self.report.outbound().map(|stream| (stream.ssrc, stream.kind, &stream.content_type));
-        let received = self.report.inbound().map(|stream| (stream.ssrc, stream.kind, &stream.content_type));
-        sent.chain(received)
-            .any(|(ssrc, kind, content)| ssrc == id.ssrc && kind == Kind::Audio && content.is_some())
-    }
-
     fn worst(
         &self,
         direction: record::Direction,
@@ -420,7 +411,7 @@ impl Media<'_> {
         let scopes = self.history.series.scopes().into_iter().filter(|scope| match scope {
             Scope::Stream(id) => {
                 let asked = id.direction == direction && kind.is_none_or(|kind| kind == id.kind);
-                asked && !self.is_sound_of_screen(*id)
+                asked && !id.is_sound_of_screen()
             }
             Scope::Connection => false,
         });
@@ -541,7 +532,7 @@ impl Media<'_> {
             Scope::Stream(id)
                 if id.direction == sent
                     && id.kind == Kind::Audio
-                    && !self.is_sound_of_screen(id)
+                    && !id.is_sound_of_screen()
                     && metric == Metric::AudioLevel =>
             {
                 Some(series)

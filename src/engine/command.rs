@@ -154,6 +154,8 @@ pub enum Command {
     },
     /// The screen that is shown is another thing to look at now.
     ShareAs(ShareMode),
+    /// The others are to hear what this computer plays beside the screen that is shown, or not any more.
+    ShareSound(Switch),
     /// Stops showing a screen.
     StopShare,
     /// Another camera.

@@ -255,6 +255,8 @@ pub struct ShareView {
     pub seen_by: Vec<PeerId>,
     /// Whose application cannot show it.
     pub unseen_by: Vec<PeerId>,
+    /// Who sees it, but whose application cannot play its sound.
+    pub unheard_by: Vec<PeerId>,
 }
 
 /// How a screen is sent or received.

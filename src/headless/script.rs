@@ -133,6 +133,8 @@ impl<'a> Script<'a> {
             other if let Some(file) = other.strip_prefix("send ") => {
                 self.command(Command::File(FileCommand::Send(file.trim().into()))).await?;
             }
+            "sound on" => self.command(Command::ShareSound(Switch::On)).await?,
+            "sound off" => self.command(Command::ShareSound(Switch::Off)).await?,
             "unshare" => self.command(Command::StopShare).await?,
             other => match self.on_pointer(other) {
                 Some(Ok(command)) => self.command(command).await?,
@@ -159,8 +161,8 @@ impl<'a> Script<'a> {
             Some(Ok(command)) => self.command(command).await?,
             Some(Err(reason)) => self.complain(&format!("{line}: {reason}")),
             None => {
-                let what = "unknown command; known are call, restart, mute, unmute, share, unshare, point, draw, \
-                    pointing, chat, send, hangup";
+                let what = "unknown command; known are call, restart, mute, unmute, share, sound, unshare, point, \
+                    draw, pointing, chat, send, hangup";
                 self.complain(&format!("{line}: {what}"));
             }
         }

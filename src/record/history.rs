@@ -424,7 +424,7 @@ mod tests {
     #[test]
     fn reports_become_series_and_only_two_are_kept() {
         let history = history((0..5).map(|second| report(1e12 + f64::from(second) * 1e3, 1)));
-        let id = StreamId { direction: Direction::Received, kind: Kind::Video, ssrc: 0 };
+        let id = StreamId { direction: Direction::Received, kind: Kind::Video, of_screen: false, ssrc: 0 };
         let rate = history.series.get(Scope::Stream(id), Metric::ReceivedBitrate).unwrap();
         let points: Vec<_> = rate.points().collect();
         assert_eq!(points.len(), 4, "the first report has nothing before it");

@@ -5,7 +5,7 @@
 
 use super::Direction;
 use super::series::{Metric, Scope, StreamId};
-use crate::rtc::stats::{InboundRtp, OutboundRtp, Report};
+use crate::rtc::stats::{InboundRtp, Kind, OutboundRtp, Report};
 
 /// A value and what it is about.
 pub type Value = (Scope, Metric, f64);
@@ -18,19 +18,19 @@ pub fn values(report: &Report, previous: Option<&Report>) -> Vec<Value> {
     connection(report, previous, elapsed, &mut values);
     for stream in report.outbound() {
         let before = previous.and_then(|report| report.outbound().find(|before| before.ssrc == stream.ssrc));
-        values.of = scope(Direction::Sent, stream.kind, stream.ssrc);
+        values.of = scope(Direction::Sent, stream.kind, &stream.content_type, stream.ssrc);
         sent(report, stream, before, elapsed, &mut values);
     }
     for stream in report.inbound() {
         let before = previous.and_then(|report| report.inbound().find(|before| before.ssrc == stream.ssrc));
-        values.of = scope(Direction::Received, stream.kind, stream.ssrc);
+        values.of = scope(Direction::Received, stream.kind, &stream.content_type, stream.ssrc);
         received(stream, before, elapsed, &mut values);
     }
     values.all
 }
 
-fn scope(direction: Direction, kind: crate::rtc::stats::Kind, ssrc: u32) -> Scope {
-    Scope::Stream(StreamId { direction, kind, ssrc })
+fn scope(direction: Direction, kind: Kind, content: &Option<String>, ssrc: u32) -> Scope {
+    Scope::Stream(StreamId { direction, kind, of_screen: content.is_some(), ssrc })
 }
 
 struct Values {
@@ -157,7 +157,7 @@ fn millis(seconds: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rtc::stats::{CandidatePair, Entry, Kind, MediaSource, RemoteInboundRtp, Transport};
+    use crate::rtc::stats::{CandidatePair, Entry, MediaSource, RemoteInboundRtp, Transport};
 
     fn report(second: f64, entries: Vec<Entry>) -> Report {
         Report { entries, timestamp: 1e12 + second * 1e3 }
@@ -189,10 +189,14 @@ mod tests {
         }
     }
 
-    const VIDEO_IN: Scope =
-        Scope::Stream(StreamId { direction: Direction::Received, kind: Kind::Video, ssrc: 8 });
+    const VIDEO_IN: Scope = Scope::Stream(StreamId {
+        direction: Direction::Received,
+        kind: Kind::Video,
+        of_screen: false,
+        ssrc: 8,
+    });
     const AUDIO_OUT: Scope =
-        Scope::Stream(StreamId { direction: Direction::Sent, kind: Kind::Audio, ssrc: 9 });
+        Scope::Stream(StreamId { direction: Direction::Sent, kind: Kind::Audio, of_screen: false, ssrc: 9 });
 
     #[test]
     fn counters_become_rates_over_the_time_that_passed() {

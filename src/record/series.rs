@@ -28,8 +28,17 @@ pub struct StreamId {
     pub direction: Direction,
     /// Sound or pictures.
     pub kind: Kind,
+    /// A shared screen's, not a person's (W3C `contentType`).
+    pub of_screen: bool,
     /// Its synchronisation source (RFC 3550).
     pub ssrc: u32,
+}
+
+impl StreamId {
+    /// What a shared screen plays is no voice: it may pause, and nobody is misunderstood for it.
+    pub fn is_sound_of_screen(&self) -> bool {
+        self.of_screen && self.kind == Kind::Audio
+    }
 }
 
 /// What a number says.

@@ -196,8 +196,13 @@ pub enum ScreenReach {
     NotShared,
     /// They are being told of it.
     Offered,
-    /// They see it, if it is encoded with this.
-    Sent(VideoCodec),
+    /// They see it.
+    Sent {
+        /// If it is encoded with this.
+        codec: VideoCodec,
+        /// They hear its sound, if it is shared.
+        sound: bool,
+    },
     /// Their application does not show screens.
     Unable,
 }

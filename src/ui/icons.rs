@@ -20,6 +20,7 @@ impl Icon {
     pub const CORNERS_IN: Icon = Icon('\u{e1ce}');
     pub const X: Icon = Icon('\u{e4f6}');
     pub const SPEAKER_HIGH: Icon = Icon('\u{e44a}');
+    pub const SPEAKER_SLASH: Icon = Icon('\u{e45a}');
     pub const LOCK: Icon = Icon('\u{e2fa}');
     pub const LOCK_OPEN: Icon = Icon('\u{e306}');
     pub const CARET_DOWN: Icon = Icon('\u{e136}');

@@ -62,14 +62,19 @@ fn the_sound_of_a_screen_is_heard_on_its_side_and_the_voice_in_the_middle() {
     let sent = sound_of_screen(&caller, "outbound-rtp").expect("it is counted");
     assert!(sent["targetBitrate"].as_f64().unwrap() >= 32_000.0, "{sent}");
     assert!(sound_of_screen(&callee, "outbound-rtp").is_none(), "only one side shares");
-    caller.say("unshare");
     let received =
         || sound_of_screen(&callee, "inbound-rtp").and_then(|stats| stats["packetsReceived"].as_u64());
-    wait_for("the end of it", || {
+    let comes = |wanted: bool| {
         let before = received()?;
         std::thread::sleep(Duration::from_millis(1_500));
-        (received()? == before).then_some(())
-    });
+        ((received()? > before) == wanted).then_some(())
+    };
+    caller.say("sound off");
+    wait_for("the end of it", || comes(false));
+    caller.say("sound on");
+    wait_for("it again", || comes(true));
+    caller.say("unshare");
+    wait_for("the end of it with the screen", || comes(false));
     assert!(caller.hang_up().success(), "{}", caller.stderr());
     assert!(callee.hang_up().success(), "{}", callee.stderr());
 

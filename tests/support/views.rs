@@ -242,6 +242,7 @@ pub fn view(name: &str) -> Option<CallView> {
                 picture: Some(SCREEN),
                 seen_by: vec![peer("Grace")],
                 unseen_by: Vec::new(),
+                unheard_by: Vec::new(),
                 overlaid: true,
             });
             call

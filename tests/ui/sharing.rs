@@ -27,9 +27,27 @@ fn what_is_shared_is_chosen_by_its_name_and_ended_with_one_click() {
     window.run_ok();
     window.get_by_label_contains("with sound. Seen by Grace");
     assert_eq!(click(&mut window, "Stop sharing"), sends(Command::StopShare));
+    let quiet = sends(Command::ShareSound(Switch::Off));
+    assert_eq!(click(&mut window, "Stop sharing the sound of this computer"), quiet);
     assert_eq!(click(&mut window, "Smooth motion"), sends(Command::ShareAs(ShareMode::Motion)));
     let off = Command::Pointer(PointerCommand::Allow(Switch::Off));
     assert_eq!(click(&mut window, "Switch off that others point and draw on your screen"), sends(off));
+}
+
+#[test]
+fn whoever_shares_is_told_who_does_not_hear_it_and_can_add_the_sound_later() {
+    let mut call = view("sharing").unwrap();
+    let share = call.me.share.as_mut().unwrap();
+    share.unheard_by = share.seen_by.clone();
+    let mut window = window(call.clone());
+    window.run_ok();
+    window.get_by_label_contains("with sound (Grace cannot hear it). Seen by Grace");
+    call.me.share.as_mut().unwrap().sound = DeviceState::Closed;
+    window.state_mut().model.see(Arc::new(call), false, 0.0);
+    window.run_ok();
+    assert!(window.query_by_label_contains("cannot hear it").is_none(), "there is nothing to hear");
+    let sound = sends(Command::ShareSound(Switch::On));
+    assert_eq!(click(&mut window, "Share the sound of this computer"), sound);
 }
 
 #[test]

@@ -71,6 +71,10 @@ impl Actor {
                 self.media.share_as(mode);
                 self.follow_share();
             }
+            Command::ShareSound(switch) => {
+                self.media.share_sound(switch);
+                self.follow_share();
+            }
             Command::StopShare => {
                 self.media.stop_share();
                 self.follow_share();

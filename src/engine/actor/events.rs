@@ -85,7 +85,7 @@ impl Actor {
         self.media.on_screen_reach(peer, reach);
         let (state, codec) = match reach {
             ScreenReach::NotShared | ScreenReach::Offered => return,
-            ScreenReach::Sent(codec) => (ShareWord::Sent, Some(codec)),
+            ScreenReach::Sent { codec, sound: _ } => (ShareWord::Sent, Some(codec)),
             ScreenReach::Unable => (ShareWord::Unable, None),
         };
         self.record.tell_of(peer, What::Share { side: Side::Local, state, codec });

@@ -53,12 +53,15 @@ struct Running {
 impl Share {
     /// VP9 where everybody who sees it can have that: one encoding serves all.
     fn codec(&self) -> VideoCodec {
-        let old = self.reach.values().any(|reach| *reach == ScreenReach::Sent(VideoCodec::Vp8));
+        let old = self
+            .reach
+            .values()
+            .any(|reach| matches!(reach, ScreenReach::Sent { codec: VideoCodec::Vp8, .. }));
         if old { VideoCodec::Vp8 } else { VideoCodec::Vp9 }
     }
 
     fn is_seen(&self) -> bool {
-        self.reach.values().any(|reach| matches!(reach, ScreenReach::Sent(_)))
+        self.reach.values().any(|reach| matches!(reach, ScreenReach::Sent { .. }))
     }
 
     /// What is shown, for a face; `sound`: how it stands with its sound.
@@ -79,8 +82,9 @@ impl Share {
             running: running.capture.is_some() && self.is_seen(),
             overlaid: running.overlay.as_ref().is_some_and(Overlay::works),
             picture: stats.resolution.map(picture),
-            seen_by: those(|reach| matches!(reach, ScreenReach::Sent(_))),
+            seen_by: those(|reach| matches!(reach, ScreenReach::Sent { .. })),
             unseen_by: those(|reach| *reach == ScreenReach::Unable),
+            unheard_by: those(|reach| matches!(reach, ScreenReach::Sent { sound: false, .. })),
         })
     }
 
@@ -162,6 +166,16 @@ impl MediaSession {
             running.mode = mode;
         }
         self.share.follow();
+    }
+
+    /// The sound of this computer is to be heard beside the screen, or not any more.
+    pub fn share_sound(&mut self, sound: Switch) {
+        let Some(running) = &mut self.share.running else { return };
+        running.sound = sound;
+        // Otherwise it is opened with the screen.
+        if running.capture.is_some() {
+            self.open_share_sound(sound);
+        }
     }
 
     /// What others point at on our screen.
@@ -264,7 +278,8 @@ mod tests {
             reach: known.iter().map(|(name, reach)| (PeerId::new(*name).unwrap(), *reach)).collect(),
             ..Share::default()
         };
-        let (vp8, vp9) = (ScreenReach::Sent(VideoCodec::Vp8), ScreenReach::Sent(VideoCodec::Vp9));
+        let [vp8, vp9] =
+            [VideoCodec::Vp8, VideoCodec::Vp9].map(|codec| ScreenReach::Sent { codec, sound: true });
         assert_eq!(reach(&[]).codec(), VideoCodec::Vp9, "before anybody has said anything");
         assert_eq!(reach(&[("a", vp9), ("b", ScreenReach::Unable)]).codec(), VideoCodec::Vp9);
         assert_eq!(reach(&[("a", vp9), ("b", vp8)]).codec(), VideoCodec::Vp8);

@@ -34,14 +34,16 @@ impl Peer {
         let reach = match (self.shares.screen, described, self.they_see_screens, track) {
             (false, ..) => ScreenReach::NotShared,
             (true, true, false, _) | (true, _, _, ScreenTrack::Refused) => ScreenReach::Unable,
-            (true, _, _, ScreenTrack::Sent(codec)) => ScreenReach::Sent(codec),
+            (true, _, _, ScreenTrack::Sent(codec)) => {
+                ScreenReach::Sent { codec, sound: self.they_hear_screens }
+            }
             (true, ..) => ScreenReach::Offered,
         };
         if std::mem::replace(&mut self.told.screen, reach) == reach {
             return;
         }
         self.outlet.tell_of(|peer| TransportEvent::Screen { peer, reach }).await;
-        if let ScreenReach::Sent(_) = reach {
+        if let ScreenReach::Sent { .. } = reach {
             self.want_keyframe(TrackKind::Screen).await;
         }
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::media::encoded::VideoCodec;
 
-const VP9: ScreenReach = ScreenReach::Sent(VideoCodec::Vp9);
+const VP9: ScreenReach = ScreenReach::Sent { codec: VideoCodec::Vp9, sound: true };
 
 const SCREEN: Shared = Shared { screen: true, sound: false };
 
@@ -182,7 +182,8 @@ async fn who_has_no_vp9_is_shown_the_screen_in_vp8() {
     call.begin();
     call.connected().await;
     call.a.mesh.share(SCREEN);
-    call.until("agreed", |call| call.a.reach == ScreenReach::Sent(VideoCodec::Vp8)).await;
+    call.until("agreed", |call| call.a.reach == ScreenReach::Sent { codec: VideoCodec::Vp8, sound: true })
+        .await;
     let end = clock::now() + PATIENCE;
     for n in 7.. {
         assert!(clock::now() < end, "the screen is not seen; {:?} {:?}", call.a.problems, call.b.problems);
@@ -235,7 +236,8 @@ async fn who_knows_screens_but_not_their_sound_is_shown_the_screen_only() {
     call.begin();
     call.connected().await;
     call.a.mesh.share(WITH_SOUND);
-    call.until("agreed", |call| call.a.reach == VP9).await;
+    call.until("agreed", |call| call.a.reach == ScreenReach::Sent { codec: VideoCodec::Vp9, sound: false })
+        .await;
     call.until_seen(7, true).await;
     for n in 0..5 {
         call.a.mesh.media().send(sound(n));

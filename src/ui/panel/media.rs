@@ -178,15 +178,19 @@ const STREAM: &[Recipe] = &[
 
 /// What a stream is called; its SSRC only where there are several of its kind.
 fn stream_name(stream: StreamId, all: &[Scope]) -> String {
-    let word = match (stream.direction, stream.kind) {
-        (Direction::Sent, stats::Kind::Audio) => Word::SoundSent,
-        (Direction::Sent, stats::Kind::Video) => Word::VideoSent,
-        (Direction::Received, stats::Kind::Audio) => Word::SoundReceived,
-        (Direction::Received, stats::Kind::Video) => Word::VideoReceived,
+    let word = match (stream.direction, stream.kind, stream.of_screen) {
+        (Direction::Sent, stats::Kind::Audio, false) => Word::SoundSent,
+        (Direction::Sent, stats::Kind::Audio, true) => Word::ScreenSoundSent,
+        (Direction::Sent, stats::Kind::Video, false) => Word::VideoSent,
+        (Direction::Sent, stats::Kind::Video, true) => Word::ScreenSent,
+        (Direction::Received, stats::Kind::Audio, false) => Word::SoundReceived,
+        (Direction::Received, stats::Kind::Audio, true) => Word::ScreenSoundReceived,
+        (Direction::Received, stats::Kind::Video, false) => Word::VideoReceived,
+        (Direction::Received, stats::Kind::Video, true) => Word::ScreenReceived,
     };
     let alike = all.iter().filter(|scope| match scope {
         Scope::Connection => false,
-        Scope::Stream(other) => (other.direction, other.kind) == (stream.direction, stream.kind),
+        Scope::Stream(other) => StreamId { ssrc: stream.ssrc, ..*other } == stream,
     });
     match alike.count() {
         0 | 1 => word.text().to_owned(),

@@ -9,7 +9,7 @@ use super::Screen;
 use super::header::name_of;
 use crate::engine::command::{Command, PointerCommand, ShareMode, Switch};
 use crate::engine::frames::FrameKey;
-use crate::engine::view::ShareView;
+use crate::engine::view::{DeviceState, ShareView};
 use crate::ui::action::UiAction;
 use crate::ui::fit;
 use crate::ui::icons::Icon;
@@ -69,8 +69,10 @@ pub fn show(ui: &Ui, stage: Rect, model: &UiModel, screen: &mut Screen, actions:
     }
     let pointing = pos2(modes.left() - space::M - 17.0, middle);
     pointing_button(ui, pointing, model, actions);
+    let sound = pointing - vec2(34.0 + space::S, 0.0);
+    sound_button(ui, sound, share, actions);
     let left = thumbnail.right() + space::M;
-    let room = pointing.x - 17.0 - space::M - left;
+    let room = sound.x - 17.0 - space::M - left;
     let (what, to_whom) = words(share, model);
     let line = text::line(ui.painter(), &what, theme::strong(size::BODY), t.text, room);
     text::place(ui.painter(), line, pos2(left, middle - 9.0), Align2::LEFT_CENTER);
@@ -78,6 +80,19 @@ pub fn show(ui: &Ui, stage: Rect, model: &UiModel, screen: &mut Screen, actions:
     text::place(ui.painter(), line, pos2(left, middle + 10.0), Align2::LEFT_CENTER);
     let said = Rect::from_min_max(pos2(left, card.top()), pos2(left + room, card.bottom()));
     text::status(ui, said, "what is shared", &format!("{what}. {to_whom}"));
+}
+
+/// Whether others hear what this computer plays.
+fn sound_button(ui: &Ui, at: Pos2, share: &ShareView, actions: &mut Vec<UiAction>) {
+    let (icon, name, switch) = match share.sound {
+        DeviceState::On { .. } | DeviceState::Opening => {
+            (Icon::SPEAKER_HIGH, Word::StopShareSound, Switch::Off)
+        }
+        _ => (Icon::SPEAKER_SLASH, Word::ShareSound, Switch::On),
+    };
+    if IconButton::new(icon, name.text()).small().show_at(ui, "share sound", at).clicked() {
+        actions.push(UiAction::Command(Command::ShareSound(switch)));
+    }
 }
 
 /// Whether others may point at it.
@@ -144,10 +159,15 @@ fn words(share: &ShareView, model: &UiModel) -> (String, String) {
         true => String::new(),
         false => format!(" \u{b7} {}", Word::PointingOffHere.text()),
     };
-    let what = match share.sound.is_on() {
-        true => format!("{} \u{b7} {}", Word::YouShare.with(&share.name), Word::WithSound.text()),
-        false => Word::YouShare.with(&share.name),
-    };
+    let mut what = Word::YouShare.with(&share.name);
+    if share.sound.is_on() {
+        let unheard = names(&share.unheard_by);
+        let sound = match unheard.is_empty() {
+            true => Word::WithSound.text().to_owned(),
+            false => format!("{} ({})", Word::WithSound.text(), Word::UnheardBy.with(&unheard)),
+        };
+        what = format!("{what} \u{b7} {sound}");
+    }
     (what, format!("{to_whom}{off}"))
 }
 
