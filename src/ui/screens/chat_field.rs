@@ -18,16 +18,17 @@ use crate::ui::words::Word;
 /// It grows to so many lines; what is longer scrolls in it.
 const LINES: usize = 4;
 
-/// How high a line is, and what the field has around its text.
-const LINE: f32 = 18.0;
+/// What the field has around its text.
 const MARGIN: Vec2 = vec2(10.0, 8.0);
 
 /// How high it is for a text, in a pane of some width: lines that are wrapped count.
 pub fn height(ui: &Ui, text: &str, width: f32) -> f32 {
     let width = width - 2.0 * (size::ROUND_SMALL + space::S) - 2.0 * MARGIN.x;
     let laid_out = ui.painter().layout(text.to_owned(), theme::font(size::BODY), Color32::WHITE, width);
-    let lines = laid_out.rows.len().clamp(1, LINES);
-    (lines as f32 * LINE + 2.0 * MARGIN.y).max(size::CONTROL)
+    let rows = laid_out.rows.len().max(1);
+    let text = laid_out.size().y * rows.min(LINES) as f32 / rows as f32;
+    // Whole, so that a text that fits is not scrolled by a fraction of a point.
+    (text + 2.0 * MARGIN.y).ceil().max(size::CONTROL)
 }
 
 /// Where a text is written: Enter sends it, Shift+Enter begins a line.
@@ -48,7 +49,7 @@ pub fn show(ui: &mut Ui, high: f32, model: &mut UiModel, actions: &mut Vec<UiAct
         let margin = Margin::symmetric(MARGIN.x as i8, MARGIN.y as i8);
         let radius = CornerRadius::same(size::RADIUS);
         let scrolled = ScrollArea::vertical().id_salt("writing").max_width(width).max_height(high);
-        let scrolled = scrolled.show(ui, |ui| {
+        let scrolled = scrolled.min_scrolled_height(high).show(ui, |ui| {
             let ground = Frame::NONE.fill(t.well).corner_radius(radius).inner_margin(margin);
             let text = TextEdit::multiline(&mut model.chat_text).id(id).hint_text(Word::ChatHint.text());
             let text = text.char_limit(LONGEST_TEXT).desired_rows(1).desired_width(width).margin(margin);

@@ -155,13 +155,14 @@ fn list(
             let soft = theme::tokens(ui.ctx()).soft;
             ui.label(RichText::new(Word::OwnWindowsSeen.text()).size(size::SMALL).color(soft));
             ui.add_space(space::S);
-            for (index, item) in
-                items.iter().enumerate().take(monitors).filter(|(_, item)| item.place.is_some())
-            {
-                if TextButton::new(&Word::ShareArea.with(&item.name)).show(ui).clicked() {
-                    (picker.area_of, picker.dragged) = (Some(index), None);
+            ui.horizontal_wrapped(|ui| {
+                for (index, item) in items[..monitors].iter().enumerate() {
+                    let name = Word::ShareArea.with(&item.name);
+                    if item.place.is_some() && TextButton::new(&name).show(ui).clicked() {
+                        (picker.area_of, picker.dragged) = (Some(index), None);
+                    }
                 }
-            }
+            });
             ui.add_space(space::M);
         }
     }
