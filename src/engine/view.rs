@@ -212,7 +212,10 @@ pub enum Screens {
     /// [`FrameKey::Listed`](super::frames::FrameKey::Listed), by their place in this list.
     Listed(Vec<ScreenItem>),
     /// The desktop has a dialog of its own.
-    Portal,
+    Portal {
+        /// It may remember what was shown the last time, and show it without asking.
+        remembers: bool,
+    },
     /// Nothing can be shown; the sentence says why.
     Failed {
         /// One sentence.

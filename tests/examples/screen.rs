@@ -199,13 +199,14 @@ impl Running {
 /// gave: the size of every picture and Y, U and V of the pixels in its middle and in its last corner.
 fn portal(token: Option<&str>) -> Result<()> {
     let tell = Arc::new(|event| println!("event {event:?}"));
-    let mut source = match open(&ScreenTarget::Portal, ShareMode::Text, token, Veil::default(), tell) {
-        Ok(source) => source,
-        Err(error) => {
-            println!("refused: {error}");
-            return Ok(());
-        }
-    };
+    let mut source =
+        match open(&ScreenTarget::Portal { again: true }, ShareMode::Text, token, Veil::default(), tell) {
+            Ok(source) => source,
+            Err(error) => {
+                println!("refused: {error}");
+                return Ok(());
+            }
+        };
     loop {
         match source.next_frame(Duration::from_millis(200)) {
             Ok(Some(frame)) => {

@@ -55,13 +55,36 @@ fn where_the_sound_of_the_computer_cannot_be_shared_the_choice_says_why() {
     let mut window = window(in_call());
     click(&mut window, "Share your screen");
     let why = "The sound of this computer does not work: there is no PulseAudio or PipeWire server.";
-    let screens = Screens::Portal;
+    let screens = Screens::Portal { remembers: false };
     let cannot = CallView { screens, no_screen_sound: Some(why.into()), ..in_call() };
     window.state_mut().model.see(Arc::new(cannot), false, 0.0);
     window.run_steps(4);
     window.get_by_label(why);
     let tick = window.get_by_label("Share the sound of this computer");
     assert!(tick.accesskit_node().is_disabled());
+}
+
+#[test]
+fn where_the_desktop_remembers_one_may_still_choose_something_else() {
+    let mut window = window(in_call());
+    click(&mut window, "Share your screen");
+    let asks = |remembers| CallView { screens: Screens::Portal { remembers }, ..in_call() };
+    let portal = |again| {
+        let target = ScreenTarget::Portal { again };
+        let share = Command::Share { target, mode: ShareMode::Text, sound: Switch::Off };
+        [sends(share), sends(Command::LookAtScreens(Switch::Off))].concat()
+    };
+    window.state_mut().model.see(Arc::new(asks(false)), false, 0.0);
+    window.run_steps(4);
+    assert!(window.query_by_label("Share the same as last time").is_none());
+    assert_eq!(click(&mut window, "Choose what to share"), portal(false));
+    click(&mut window, "Share your screen");
+    window.state_mut().model.see(Arc::new(asks(true)), false, 0.0);
+    window.run_steps(4);
+    assert_eq!(click(&mut window, "Share the same as last time"), portal(true));
+    click(&mut window, "Share your screen");
+    window.run_steps(4);
+    assert_eq!(click(&mut window, "Choose something else"), portal(false));
 }
 
 #[test]

@@ -186,7 +186,7 @@ class Tests:
 
 
 def desktop():
-    """Starts it; whether it does start here."""
+    """Starts it; None if it does not start here."""
     setting("org.gnome.desktop.interface", "enable-animations", "false")
     setting("org.gnome.desktop.interface", "enable-hot-corners", "false")
     setting("org.gnome.desktop.background", "picture-options", "none")
@@ -194,8 +194,8 @@ def desktop():
     start("pipewire")
     wait_for(lambda: os.path.exists("pipewire-0"))
     start("wireplumber")
-    start("gnome-shell", "--headless", "--no-x11", "--wayland-display", "wayland-sightline",
-          "--virtual-monitor", "1280x720")
+    shell = start("gnome-shell", "--headless", "--no-x11", "--wayland-display", "wayland-sightline",
+                  "--virtual-monitor", "1280x720")
     os.environ["WAYLAND_DISPLAY"] = "wayland-sightline"
     subprocess.run(["dbus-update-activation-environment", "WAYLAND_DISPLAY", "DBUS_SYSTEM_BUS_ADDRESS",
                     "GSETTINGS_BACKEND"], check=True)
@@ -210,7 +210,7 @@ def desktop():
     call("org.a11y.Bus", "/org/a11y/bus", properties, "Set", "(ssv)", "org.a11y.Status", "IsEnabled",
          GLib.Variant("b", True))
     # It starts with its overview, where windows get no keys.
-    return wait_for(overview, 30) and wait_for(lambda: not overview(False))
+    return shell if wait_for(overview, 30) and wait_for(lambda: not overview(False)) else None
 
 
 def a_screen(tests, person):
@@ -236,7 +236,7 @@ def a_screen(tests, person):
         person.click(1195, 16)
     except GLib.Error:
         pass
-    tests.check("the_end_of_a_share_is_told_in_words", lambda: share.told("ended: The screen was closed"), share)
+    tests.check("the_end_of_a_share_is_told_in_words", lambda: share.told("ended: The share of the screen was closed"), share)
     return share.remembered()
 
 
@@ -252,13 +252,14 @@ def a_window(tests, person):
     tests.check("another_size_of_a_window_is_taken_over",
                 lambda: share.shows("601x499", BLUE) and share.shows("601x499", BLUE, "last"), share)
     sheet.do("close")
-    tests.check("a_closed_window_is_told_in_words", lambda: share.told("ended: The screen was closed"), share)
+    tests.check("a_closed_window_is_told_in_words", lambda: share.told("ended: The share of the window was closed"), share)
 
 
 def main():
     tests = Tests()
-    if not desktop():
-        print("wayland, GNOME: skipped 13 tests, gnome-shell does not start here")
+    shell = desktop()
+    if not shell:
+        print("wayland, GNOME: skipped 14 tests, gnome-shell does not start here")
         return True
     token = a_screen(tests, Person())
     share = Share(*token)
@@ -266,6 +267,10 @@ def main():
                 lambda: token and share.shows("1280x720", BLUE) and not dialog(), share)
     share.process.kill()
     a_window(tests, Person())
+    share = Share(*token)
+    wait_for(lambda: share.told("picture"))
+    shell.kill()
+    tests.check("a_desktop_that_ends_is_told_in_words", lambda: share.told("ended: "), share)
     print(f"wayland, GNOME: {tests.passed} passed, {tests.failed} failed")
     return not tests.failed
 

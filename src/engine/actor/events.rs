@@ -150,9 +150,10 @@ impl Actor {
                 }
             }
             MediaEvent::Screen(generation, result) => {
+                let shown = self.media.shows_screen();
                 if let Err(error) = self.media.on_screen(generation, result) {
-                    let text =
-                        format!("{}. Your screen is not shown any more.", capitalised(&error.to_string()));
+                    let so = if shown { "Your screen is not shown any more" } else { "Nothing is shared" };
+                    let text = format!("{}. {so}.", capitalised(&error.to_string()));
                     self.decide(Input::Notice { severity: Severity::Warning, text });
                 }
                 self.follow_share();

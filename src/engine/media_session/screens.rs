@@ -97,7 +97,9 @@ impl MediaSession {
         }
         self.looking.screens = match found {
             Ok(Targets::List(list)) => Screens::Listed(self.listed(list)),
-            Ok(Targets::Portal) => Screens::Portal,
+            Ok(Targets::Portal) => {
+                Screens::Portal { remembers: !self.parts.settings.screen_token.is_empty() }
+            }
             Err(error) => Screens::Failed { reason: error.to_string() },
         };
     }

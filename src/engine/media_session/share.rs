@@ -185,6 +185,11 @@ impl MediaSession {
         }
     }
 
+    /// Whether a screen was opened to be shown: before that, the desktop may still be asking.
+    pub fn shows_screen(&self) -> bool {
+        self.share.running.as_ref().is_some_and(|running| running.capture.is_some())
+    }
+
     /// How a screen is shown, if one is or is about to be.
     pub fn share_mode(&self) -> Option<ShareMode> {
         self.share.running.as_ref().map(|running| running.mode)

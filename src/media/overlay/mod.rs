@@ -53,7 +53,7 @@ impl Overlay {
                 Ok(None)
             }
             // A desktop with a portal lets nobody draw on it.
-            ScreenTarget::Portal | ScreenTarget::Pattern(_) => Ok(None),
+            ScreenTarget::Portal { .. } | ScreenTarget::Pattern(_) => Ok(None),
         }
     }
 

@@ -101,7 +101,10 @@ pub enum ScreenTarget {
     /// A part of the desktop, in its pixels.
     Region(Rect),
     /// Whatever the person chooses in the desktop's own dialog.
-    Portal,
+    Portal {
+        /// The same as the last time, without the dialog, if the desktop remembers.
+        again: bool,
+    },
     /// The moving test pattern with the marker.
     Pattern(Resolution),
 }
@@ -112,7 +115,7 @@ impl fmt::Display for ScreenTarget {
             ScreenTarget::Monitor(name) => write!(f, "The monitor {name}"),
             ScreenTarget::Window { title, .. } => write!(f, "The window \"{title}\""),
             ScreenTarget::Region(_) => write!(f, "A part of the screen"),
-            ScreenTarget::Portal => write!(f, "The screen"),
+            ScreenTarget::Portal { .. } => write!(f, "The screen"),
             ScreenTarget::Pattern(_) => write!(f, "Test pattern"),
         }
     }
@@ -187,7 +190,10 @@ pub fn open(
     }
     #[cfg(all(feature = "devices", target_os = "linux"))]
     match target {
-        ScreenTarget::Portal => Ok(Box::new(portal::PortalScreen::open(mode, remembered, events)?)),
+        ScreenTarget::Portal { again } => {
+            let remembered = remembered.filter(|_| *again);
+            Ok(Box::new(portal::PortalScreen::open(mode, remembered, events)?))
+        }
         _ => Ok(Box::new(x11::X11Screen::open(target, mode, veil, events)?)),
     }
     #[cfg(not(all(feature = "devices", target_os = "linux")))]
@@ -211,7 +217,7 @@ pub fn find(text: &str) -> Result<ScreenTarget, DeviceError> {
     };
     match kind {
         "pattern" => Ok(ScreenTarget::Pattern(rest.parse().unwrap_or(Resolution::new(1920, 1080)))),
-        "portal" => Ok(ScreenTarget::Portal),
+        "portal" => Ok(ScreenTarget::Portal { again: true }),
         "region" => rest.parse().map(ScreenTarget::Region).map_err(|_| missing()),
         "monitor" => {
             let index: usize = if rest.is_empty() { 1 } else { rest.parse().map_err(|_| missing())? };

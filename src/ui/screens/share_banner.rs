@@ -75,7 +75,8 @@ pub fn show(ui: &Ui, stage: Rect, model: &UiModel, screen: &mut Screen, actions:
     let room = sound.x - 17.0 - space::M - left;
     let (what, to_whom) = words(share, model);
     let line = text::line(ui.painter(), &what, theme::strong(size::BODY), t.text, room);
-    text::place(ui.painter(), line, pos2(left, middle - 9.0), Align2::LEFT_CENTER);
+    let first = if to_whom.is_empty() { middle } else { middle - 9.0 };
+    text::place(ui.painter(), line, pos2(left, first), Align2::LEFT_CENTER);
     let line = text::line(ui.painter(), &to_whom, theme::font(size::SMALL), t.soft, room);
     text::place(ui.painter(), line, pos2(left, middle + 10.0), Align2::LEFT_CENTER);
     let said = Rect::from_min_max(pos2(left, card.top()), pos2(left + room, card.bottom()));

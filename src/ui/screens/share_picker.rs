@@ -72,12 +72,7 @@ pub fn show(ui: &Ui, model: &mut UiModel, screen: &mut Screen, actions: &mut Vec
         match &model.view.screens {
             Screens::Closed | Screens::Looking => words(ui, Word::LookingForScreens.text()),
             Screens::Failed { reason } => words(ui, reason),
-            Screens::Portal => {
-                words(ui, Word::PortalHint.text());
-                if TextButton::new(Word::PortalChoose.text()).kind(Kind::Primary).show(ui).clicked() {
-                    actions.push(picker.share(ScreenTarget::Portal));
-                }
-            }
+            Screens::Portal { remembers } => ask_the_desktop(ui, *remembers, &picker, actions),
             Screens::Listed(items) if items.is_empty() => words(ui, Word::NoScreens.text()),
             Screens::Listed(items) => {
                 let area = picker.area_of.and_then(|index| Some((index, items.get(index)?)));
@@ -101,6 +96,24 @@ pub fn show(ui: &Ui, model: &mut UiModel, screen: &mut Screen, actions: &mut Vec
         actions.push(UiAction::ToggleShare);
     }
     model.share_picker = Some(picker);
+}
+
+/// Where only the desktop's own dialog can choose.
+fn ask_the_desktop(ui: &mut Ui, remembers: bool, picker: &Picker, actions: &mut Vec<UiAction>) {
+    words(ui, if remembers { Word::PortalRemembers } else { Word::PortalHint }.text());
+    let mut offer = |ui: &mut Ui, word: Word, kind: Kind, again: bool| {
+        if TextButton::new(word.text()).kind(kind).show(ui).clicked() {
+            actions.push(picker.share(ScreenTarget::Portal { again }));
+        }
+    };
+    ui.horizontal(|ui| {
+        if remembers {
+            offer(ui, Word::PortalAgain, Kind::Primary, true);
+            offer(ui, Word::PortalOther, Kind::Plain, false);
+        } else {
+            offer(ui, Word::PortalChoose, Kind::Primary, false);
+        }
+    });
 }
 
 /// Whether others hear what this computer plays; where that cannot be, why.

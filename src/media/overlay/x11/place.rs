@@ -74,7 +74,7 @@ fn fixed(desktop: &Desktop, target: &ScreenTarget) -> Result<Option<Rect>, XErro
             found.and_then(|(_, area)| area.common(bounds))
         }
         ScreenTarget::Region(region) => region.common(bounds),
-        ScreenTarget::Window { .. } | ScreenTarget::Portal | ScreenTarget::Pattern(_) => None,
+        ScreenTarget::Window { .. } | ScreenTarget::Portal { .. } | ScreenTarget::Pattern(_) => None,
     })
 }
 

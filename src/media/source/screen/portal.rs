@@ -31,8 +31,16 @@ use crate::media::{DeviceError, VideoSource};
 use crate::units::Resolution;
 use stream::Stream;
 
-/// What people are told the source is.
-const NAME: &str = "The screen";
+/// What people are told the source is. The desktop does not tell the title of a window.
+fn name(kind: Option<SourceType>) -> &'static str {
+    if kind == Some(SourceType::Window) { "The window" } else { "The screen" }
+}
+
+/// How it ends: the window was closed, or somebody ended the share in the desktop's bar, which are told
+/// alike.
+fn ended(name: &str) -> DeviceError {
+    DeviceError::Closed(format!("The share of {}", name.to_lowercase()))
+}
 
 /// Pictures, or why there are no more.
 type Slot = Latest<Result<VideoFrame, DeviceError>>;
@@ -41,6 +49,7 @@ type Slot = Latest<Result<VideoFrame, DeviceError>>;
 pub struct PortalScreen {
     /// Dropped first, so that the threads end.
     _stop: DropGuard,
+    name: &'static str,
     mode: ShareMode,
     resolution: Resolution,
     pictures: Arc<Slot>,
@@ -54,6 +63,7 @@ pub struct PortalScreen {
 struct Opened {
     remote: OwnedFd,
     node: u32,
+    name: &'static str,
     remember: Option<String>,
 }
 
@@ -74,19 +84,20 @@ impl PortalScreen {
         };
         let session = Worker::spawn("screen-portal", move || work.run(tell)).map_err(|e| broken(&e))?;
         let stop = stop.drop_guard();
-        let opened = answer.recv().map_err(|_| broken(&"the desktop's portal gave no answer"))??;
-        let stream = Stream::start(opened.remote, opened.node, mode.fps(), pictures.clone())?;
-        if let Some(token) = opened.remember {
+        let mut opened = answer.recv().map_err(|_| broken(&"the desktop's portal gave no answer"))??;
+        let (name, remember) = (opened.name, opened.remember.take());
+        let stream = Stream::start(opened, mode.fps(), pictures.clone())?;
+        if let Some(token) = remember {
             events(ScreenEvent::Remember(token));
         }
         let resolution = Resolution::new(1920, 1080);
-        Ok(Self { mode, resolution, pictures, events, _stop: stop, _stream: stream, _session: session })
+        Ok(Self { name, mode, resolution, pictures, events, _stop: stop, _stream: stream, _session: session })
     }
 }
 
 impl VideoSource for PortalScreen {
     fn name(&self) -> &str {
-        NAME
+        self.name
     }
 
     fn format(&self) -> (Resolution, f64) {
@@ -103,7 +114,7 @@ impl VideoSource for PortalScreen {
             }
             Ok(Err(error)) => Err(error),
             Err(Empty::TimedOut) => Ok(None),
-            Err(Empty::Closed) => Err(DeviceError::Closed(NAME.to_owned())),
+            Err(Empty::Closed) => Err(ended(self.name)),
         }
     }
 }
@@ -172,13 +183,13 @@ impl Session {
         let Some(first) = chosen.streams().first() else {
             return Err(ashpd::Error::Response(ResponseError::Other));
         };
-        let node = first.pipe_wire_node_id();
+        let (node, name) = (first.pipe_wire_node_id(), name(first.source_type()));
         let remember = chosen.restore_token().map(str::to_owned);
         let remote = portal.open_pipe_wire_remote(&session, Default::default()).await?;
-        tell.try_send(Ok(Opened { remote, node, remember })).ok();
+        tell.try_send(Ok(Opened { remote, node, name, remember })).ok();
         tokio::select! {
             _ = closed.next() => {
-                self.pictures.put(Err(DeviceError::Closed(NAME.to_owned())));
+                self.pictures.put(Err(ended(name)));
                 self.pictures.close();
                 Ok(())
             }

@@ -3,7 +3,6 @@
 //! Pictures come in whatever size the desktop says, and of them the part that it says, both of which
 //! may change at any time.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
@@ -15,7 +14,7 @@ use pw::spa::pod::Pod;
 use pw::stream::{StreamFlags, StreamRef, StreamState};
 
 use super::buffer::Buffer;
-use super::{NAME, Slot, broken, wanted};
+use super::{Opened, Slot, broken, ended, wanted};
 use crate::clock;
 use crate::media::DeviceError;
 use crate::media::convert::{PixelFormat, RawPicture, to_i420};
@@ -35,13 +34,13 @@ pub struct Stream {
 
 impl Stream {
     /// Connects to the node that the portal gave.
-    pub fn start(remote: OwnedFd, node: u32, fps: f64, pictures: Arc<Slot>) -> Result<Self, DeviceError> {
+    pub fn start(opened: Opened, fps: f64, pictures: Arc<Slot>) -> Result<Self, DeviceError> {
         let (stop, stopped) = pw::channel::channel();
         let (tell, answer) = sync_channel(1);
         let thread = Worker::spawn("screen-stream", move || {
             let told = tell.clone();
             let connected = move || drop(tell.try_send(Ok(())));
-            if let Err(error) = run(remote, node, fps, pictures, stopped, connected) {
+            if let Err(error) = run(opened, fps, pictures, stopped, connected) {
                 told.try_send(Err(broken(&format!("PipeWire refused: {error}")))).ok();
             }
         });
@@ -59,6 +58,7 @@ impl Drop for Stream {
 
 /// What the callbacks share.
 struct State {
+    name: &'static str,
     format: VideoInfoRaw,
     pool: FramePool,
     pictures: Arc<Slot>,
@@ -67,8 +67,7 @@ struct State {
 }
 
 fn run(
-    remote: OwnedFd,
-    node: u32,
+    opened: Opened,
     fps: f64,
     pictures: Arc<Slot>,
     stopped: pw::channel::Receiver<Stop>,
@@ -79,7 +78,7 @@ fn run(
     let quit = main_loop.clone();
     let _stopped = stopped.attach(main_loop.loop_(), move |Stop| quit.quit());
     let context = pw::context::Context::new(&main_loop)?;
-    let core = context.connect_fd(remote, None)?;
+    let core = context.connect_fd(opened.remote, None)?;
     let stream = pw::stream::Stream::new(
         &core,
         "sightline-screen",
@@ -87,9 +86,12 @@ fn run(
             *pw::keys::MEDIA_TYPE => "Video",
             *pw::keys::MEDIA_CATEGORY => "Capture",
             *pw::keys::MEDIA_ROLE => "Screen",
+            // When the desktop is gone, nobody may give us another one's pictures in its place.
+            *pw::keys::NODE_DONT_RECONNECT => "true",
         },
     )?;
     let state = State {
+        name: opened.name,
         format: VideoInfoRaw::default(),
         pool: FramePool::new(),
         pictures,
@@ -105,7 +107,7 @@ fn run(
     let wanted = wanted::formats(fps);
     let Some(wanted) = Pod::from_bytes(&wanted) else { return Err(pw::Error::CreationFailed) };
     let flags = StreamFlags::AUTOCONNECT | StreamFlags::MAP_BUFFERS;
-    stream.connect(spa::utils::Direction::Input, Some(node), flags, &mut [wanted])?;
+    stream.connect(spa::utils::Direction::Input, Some(opened.node), flags, &mut [wanted])?;
     connected();
     main_loop.run();
     Ok(())
@@ -122,7 +124,7 @@ impl State {
         match now {
             StreamState::Error(reason) => self.end(broken(&format!("PipeWire: {reason}"))),
             // The window was closed, or the desktop stopped the share.
-            StreamState::Unconnected => self.end(DeviceError::Closed(NAME.to_owned())),
+            StreamState::Unconnected => self.end(ended(self.name)),
             StreamState::Connecting | StreamState::Paused | StreamState::Streaming => {}
         }
     }

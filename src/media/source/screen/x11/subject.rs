@@ -67,7 +67,7 @@ impl Subject {
             ScreenTarget::Window { id, .. } => {
                 return Ok(SharedWindow::find(desktop, *id)?.map(Subject::Window));
             }
-            ScreenTarget::Portal | ScreenTarget::Pattern(_) => return Ok(None),
+            ScreenTarget::Portal { .. } | ScreenTarget::Pattern(_) => return Ok(None),
         };
         let area = kind.area(desktop)?;
         Ok(area.map(|area| Subject::Place { root: desktop.root(), kind, area }))
