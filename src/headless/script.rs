@@ -133,6 +133,7 @@ impl<'a> Script<'a> {
             other if let Some(file) = other.strip_prefix("send ") => {
                 self.command(Command::File(FileCommand::Send(file.trim().into()))).await?;
             }
+            "choose" => self.command(Command::LookAtScreens(Switch::On)).await?,
             "sound on" => self.command(Command::ShareSound(Switch::On)).await?,
             "sound off" => self.command(Command::ShareSound(Switch::Off)).await?,
             "unshare" => self.command(Command::StopShare).await?,
@@ -158,11 +159,14 @@ impl<'a> Script<'a> {
 
     async fn on_share(&self, line: &str) -> Result<(), Failure> {
         match line.strip_prefix("share ").map(share::parse) {
-            Some(Ok(command)) => self.command(command).await?,
+            Some(Ok(command)) => {
+                self.command(command).await?;
+                self.command(Command::LookAtScreens(Switch::Off)).await?;
+            }
             Some(Err(reason)) => self.complain(&format!("{line}: {reason}")),
             None => {
-                let what = "unknown command; known are call, restart, mute, unmute, share, sound, unshare, point, \
-                    draw, pointing, chat, send, hangup";
+                let what = "unknown command; known are call, restart, mute, unmute, choose, share, sound, unshare, \
+                    point, draw, pointing, chat, send, hangup";
                 self.complain(&format!("{line}: {what}"));
             }
         }

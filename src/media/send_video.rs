@@ -226,6 +226,7 @@ impl VideoSend {
 impl Drop for VideoSend {
     fn drop(&mut self) {
         lock(&self.shared.control).stop = true;
+        self.slot.wake();
     }
 }
 

@@ -60,6 +60,7 @@ impl MediaSession {
     /// Begins to look, or stops.
     pub fn look_at_screens(&mut self, switch: Switch) {
         self.looking.stop();
+        self.forget_readiness();
         for index in 0..MOST {
             self.frames.remove(&FrameKey::Listed(index));
         }
@@ -94,6 +95,11 @@ impl MediaSession {
     pub fn on_screens(&mut self, generation: Generation, found: Result<Targets, DeviceError>) {
         if generation != self.looking.generation {
             return;
+        }
+        if let (Screens::Looking, Ok(Targets::List(list))) = (&self.looking.screens, &found)
+            && let Some(first) = list.first()
+        {
+            self.get_ready_to_share(first.resolution);
         }
         self.looking.screens = match found {
             Ok(Targets::List(list)) => Screens::Listed(self.listed(list)),

@@ -22,6 +22,7 @@ use crate::media::stats::VideoSendStats;
 use crate::media::{DeviceError, EncoderTarget, VideoSource};
 use crate::pointer::Marks;
 use crate::rtc::ScreenReach;
+use crate::units::Resolution;
 
 /// See the module.
 #[derive(Default)]
@@ -29,9 +30,17 @@ pub struct Share {
     generation: Generation,
     /// What runs, while a screen is wanted.
     running: Option<Running>,
+    /// An encoder for what is chosen, while somebody chooses.
+    ready: Option<Encoding>,
     /// How it stands with each participant.
     reach: BTreeMap<PeerId, ScreenReach>,
     target: Option<EncoderTarget>,
+}
+
+/// An encoder, and where it takes pictures from.
+struct Encoding {
+    slot: Arc<Latest<VideoFrame>>,
+    send: VideoSend,
 }
 
 struct Running {
@@ -117,14 +126,9 @@ impl MediaSession {
     /// Opens a screen to be shown, in place of the one that is, with the sound of this computer or without.
     pub fn share(&mut self, target: ScreenTarget, mode: ShareMode, sound: Switch) {
         self.stop_share();
-        let slot = Arc::new(Latest::new());
-        let tuning = Tuning { codec: self.share.codec(), content: mode.content() };
-        let send = match VideoSend::spawn_screen(Arc::clone(&slot), self.sink(), tuning) {
-            Ok(send) => send,
-            Err(error) => {
-                tracing::error!(%error, "the encoder of the screen cannot start");
-                return;
-            }
+        let Some(Encoding { slot, send }) = self.share.ready.take().or_else(|| self.screen_encoding(mode))
+        else {
+            return;
         };
         let (generation, veil) = (self.share.generation, Veil::default());
         let overlay = Overlay::start(&target, veil.clone()).unwrap_or_else(|error| {
@@ -145,6 +149,32 @@ impl MediaSession {
             MediaEvent::Screen(generation, screen::open(&target, mode, remembered, veil, events))
         });
         self.share.follow();
+    }
+
+    /// Somebody chooses what to share, most likely something of this size: the encoder, which takes longer than
+    /// everything else that a first picture needs, is ready when they have chosen.
+    pub(super) fn get_ready_to_share(&mut self, resolution: Resolution) {
+        self.share.ready = self.screen_encoding(ShareMode::Text);
+        if let Some(ready) = &self.share.ready {
+            ready.send.expect(resolution);
+        }
+    }
+
+    /// Nobody chooses any more.
+    pub(super) fn forget_readiness(&mut self) {
+        self.share.ready = None;
+    }
+
+    fn screen_encoding(&self, mode: ShareMode) -> Option<Encoding> {
+        let slot = Arc::new(Latest::new());
+        let tuning = Tuning { codec: self.share.codec(), content: mode.content() };
+        match VideoSend::spawn_screen(Arc::clone(&slot), self.sink(), tuning) {
+            Ok(send) => Some(Encoding { slot, send }),
+            Err(error) => {
+                tracing::error!(%error, "the encoder of the screen cannot start");
+                None
+            }
+        }
     }
 
     /// What happens to the screen that is shown; a permission that is to be remembered comes back.

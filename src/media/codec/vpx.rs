@@ -223,6 +223,11 @@ impl Encoder {
         Ok(Some(EncodedPicture { payload, keyframe, qp: qp.clamp(0, 255) as u8 }))
     }
 
+    /// Whether nothing was encoded yet.
+    pub fn is_cold(&self) -> bool {
+        self.pts == 0
+    }
+
     /// Encodes one grey picture and forgets it, so that memory is mapped and caches are warm before
     /// the first real picture. The next picture is a key frame.
     pub fn warm_up(&mut self, pool: &FramePool, now: std::time::Instant) -> Result<(), VpxError> {

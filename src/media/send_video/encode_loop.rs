@@ -16,9 +16,8 @@ use crate::media::codec::vpx::{EncodedPicture, Encoder, Force, Rate, VpxError};
 use crate::media::encoded::{EncodedFrame, TrackKind};
 use crate::media::frame::{FramePool, VideoFrame};
 use crate::media::latest::{Empty, Latest};
-use crate::media::novelty;
 use crate::media::stats::QualityLimitation;
-use crate::media::{EncoderTarget, FrameSink};
+use crate::media::{EncoderTarget, FrameSink, novelty};
 use crate::units::{Bitrate, Resolution};
 
 /// What the thread runs. See [`super::VideoSend`].
@@ -73,8 +72,10 @@ impl EncodeLoop {
             let Some(Order { tuning, target, gate, expected }) = now else { return };
             order = now;
             self.content = tuning.content;
-            if let Some(resolution) = expected {
-                self.prepare(resolution, tuning, target, target.max_fps);
+            match (expected, gate, &taken) {
+                (Some(resolution), ..) => self.prepare(resolution, tuning, target, target.max_fps),
+                (None, Gate::Held, Err(Empty::TimedOut)) => self.warm_up(),
+                (None, ..) => {}
             }
             match (taken, tuning.content) {
                 (Ok(frame), Content::Camera) => self.on_frame(frame, tuning, target, gate),
@@ -219,6 +220,16 @@ impl EncodeLoop {
         self.tell(result.err());
     }
 
+    /// Nothing is wanted of the encoder of a screen yet. One that is watched stays cold: grey costs nothing, from
+    /// which its rate control learns to expect too little. A page of text has a control of its own.
+    fn warm_up(&mut self) {
+        let Some(encoder) = &mut self.encoder else { return };
+        if encoder.is_cold() && encoder.tuning().content == Content::Text {
+            let result = encoder.warm_up(&self.pool, clock::now());
+            self.tell(result.err());
+        }
+    }
+
     /// Brings the adaptation up to date, and has an encoder; it may still be one for another size.
     fn set_up(
         &mut self,
@@ -243,8 +254,6 @@ impl EncodeLoop {
             let mut encoder = Encoder::new(tuning, resolution, rate, cores())?;
             self.keyframe_owed = true;
             self.last_keyframe = None;
-            // Grey costs nothing, from which the rate control learns to expect too little: a
-            // camera's first picture survives that, a whole page of text becomes too large.
             if tuning.content == Content::Camera {
                 encoder.warm_up(&self.pool, now)?;
             }

@@ -166,6 +166,28 @@ fn a_still_screen_is_refined_then_silent_and_yet_answers_who_asks_for_a_key_fram
 }
 
 #[test]
+fn an_encoder_that_had_time_to_warm_up_sends_the_first_page_and_nothing_before() {
+    for codec in [VideoCodec::Vp8, VideoCodec::Vp9] {
+        let slot = Arc::new(Latest::new());
+        let (sink, encoded) = sync_channel(1_000);
+        let out: FrameSink = Arc::new(move |frame| sink.send(frame).unwrap());
+        let send =
+            VideoSend::spawn_screen(slot.clone(), out, Tuning { codec, content: Content::Text }).unwrap();
+        send.expect(SIZE);
+        assert!(encoded.recv_timeout(3 * PATIENCE).is_err(), "{codec:?}");
+        send.resume();
+        let mut planes = FramePool::new().take(SIZE);
+        marker::draw(&mut planes, 7);
+        slot.put(VideoFrame::new(planes, clock::now()));
+        let frame = encoded.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert!(frame.keyframe, "{codec:?}");
+        let decoded =
+            Decoder::new(codec).unwrap().decode(&frame.payload, &FramePool::new()).unwrap().unwrap();
+        assert_eq!(marker::read(&VideoFrame::new(decoded.planes, clock::now())), Some(7), "{codec:?}");
+    }
+}
+
+#[test]
 fn an_encoder_made_for_another_size_than_comes_gives_way() {
     for expected in [SIZE, Resolution::new(64, 48), Resolution::new(0, 0)] {
         let slot = Arc::new(Latest::new());
