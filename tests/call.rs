@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "call/crash.rs"]
+mod crash;
 #[path = "call/screen_sound.rs"]
 mod screen_sound;
 mod support;

@@ -111,19 +111,21 @@ impl Room {
         self.members.contains(peer)
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether all places are taken.
+    pub fn is_full(&self) -> bool {
         self.members.len() >= self.max
     }
 
-    /// Somebody asks to come in.
-    pub fn knock(&mut self, peer: &PeerId) -> Result<(), Refusal> {
+    /// Somebody asks to come in. So many of the members are `away`: whoever decides may give one of their
+    /// places to the newcomer, who is often the same person after a crash.
+    pub fn knock(&mut self, peer: &PeerId, away: usize) -> Result<(), Refusal> {
         if self.has(peer) || self.knocks.contains(peer) {
             return Err(Refusal::AlreadyThere);
         }
         if self.locked {
             return Err(Refusal::Locked);
         }
-        if self.is_full() {
+        if self.members.len().saturating_sub(away) >= self.max {
             return Err(Refusal::Full);
         }
         if self.knocks.len() >= MAX_KNOCKS {
@@ -218,17 +220,24 @@ mod tests {
     #[test]
     fn the_second_comes_in_and_the_third_finds_the_room_full() {
         let mut room = room();
-        room.knock(&peer("bob")).expect("there is a place");
+        room.knock(&peer("bob"), 0).expect("there is a place");
         assert_eq!(room.admit(&peer("ada"), &peer("bob")), Ok(vec![]));
-        assert_eq!(room.knock(&peer("eve")), Err(Refusal::Full));
+        assert_eq!(room.knock(&peer("eve"), 0), Err(Refusal::Full));
+        assert_eq!(room.knock(&peer("bob"), 1), Err(Refusal::AlreadyThere));
+        assert_eq!(room.knock(&peer("eve"), 1), Ok(()), "one of them may be gone for good");
+        assert_eq!(
+            room.admit(&peer("ada"), &peer("eve")),
+            Err(Refusal::Full),
+            "but the place is not free yet"
+        );
         assert_eq!(room.members(), [peer("ada"), peer("bob")]);
     }
 
     #[test]
     fn those_who_still_wait_when_the_last_place_goes_are_named() {
         let mut room = room();
-        room.knock(&peer("bob")).expect("there is a place");
-        room.knock(&peer("eve")).expect("there is a place");
+        room.knock(&peer("bob"), 0).expect("there is a place");
+        room.knock(&peer("eve"), 0).expect("there is a place");
         assert_eq!(room.admit(&peer("ada"), &peer("bob")), Ok(vec![peer("eve")]));
         assert!(room.knocks().is_empty());
     }
@@ -236,7 +245,7 @@ mod tests {
     #[test]
     fn nobody_admits_or_declines_from_outside() {
         let mut room = room();
-        room.knock(&peer("bob")).expect("there is a place");
+        room.knock(&peer("bob"), 0).expect("there is a place");
         assert_eq!(room.admit(&peer("bob"), &peer("bob")), Err(Refusal::NotInside));
         assert_eq!(room.decline(&peer("eve"), &peer("bob")), Err(Refusal::NotInside));
         assert_eq!(room.admit(&peer("ada"), &peer("eve")), Err(Refusal::PeerGone));
@@ -245,11 +254,11 @@ mod tests {
     #[test]
     fn a_locked_room_lets_nobody_knock_and_only_its_owner_unlocks_it() {
         let mut room = room();
-        room.knock(&peer("bob")).expect("there is a place");
+        room.knock(&peer("bob"), 0).expect("there is a place");
         room.admit(&peer("ada"), &peer("bob")).expect("ada is inside");
         room.max = 3;
         room.set(&peer("ada"), Some(true), None).expect("ada owns it");
-        assert_eq!(room.knock(&peer("eve")), Err(Refusal::Locked));
+        assert_eq!(room.knock(&peer("eve"), 0), Err(Refusal::Locked));
         assert_eq!(room.set(&peer("bob"), Some(false), None), Err(Refusal::NotOwner));
         assert_eq!(room.set(&peer("eve"), Some(false), None), Err(Refusal::NotInside));
     }
@@ -257,7 +266,7 @@ mod tests {
     #[test]
     fn an_owner_who_leaves_hands_the_room_on() {
         let mut room = room();
-        room.knock(&peer("bob")).expect("there is a place");
+        room.knock(&peer("bob"), 0).expect("there is a place");
         room.admit(&peer("ada"), &peer("bob")).expect("ada is inside");
         let before = room.epoch;
         room.leave(&peer("ada")).expect("ada is inside");
@@ -270,9 +279,9 @@ mod tests {
     fn the_queue_in_front_of_a_room_is_bounded() {
         let mut room = room();
         for i in 0..MAX_KNOCKS {
-            room.knock(&peer(&format!("p{i}"))).expect("there is a place");
+            room.knock(&peer(&format!("p{i}")), 0).expect("there is a place");
         }
-        assert_eq!(room.knock(&peer("late")), Err(Refusal::TooManyKnocks));
-        assert_eq!(room.knock(&peer("p0")), Err(Refusal::AlreadyThere));
+        assert_eq!(room.knock(&peer("late"), 0), Err(Refusal::TooManyKnocks));
+        assert_eq!(room.knock(&peer("p0"), 0), Err(Refusal::AlreadyThere));
     }
 }

@@ -136,11 +136,13 @@ impl CallMachine {
             debug!(%peer, "accepted, but not at the door any more");
             return;
         };
-        if !self.members.is_empty() {
+        if !self.members.iter().all(Member::is_gone) {
             self.notice(Severity::Info, "There is room for one visitor only.", now);
             return;
         }
         let knocker = self.knockers.remove(at);
+        let gone: Vec<PeerId> = self.members.iter().map(|member| member.peer.clone()).collect();
+        gone.iter().for_each(|member| self.drop_member(member, out));
         let entry = Entry::Answering { early: Vec::new(), until: now + ANSWER_WITHIN };
         let mut member = Member::new(&knocker.info, entry, PathWatch::new(self.turn(peer), now));
         member.verified = knocker.verified;

@@ -80,6 +80,11 @@ impl Member {
         }
     }
 
+    /// Nothing is left of them, neither socket nor path: they may have come back as somebody else.
+    pub fn is_gone(&self) -> bool {
+        self.away && matches!(self.entry, Entry::Inside) && !self.watch.is_up()
+    }
+
     /// Who can be told about a new path to them.
     pub fn reach(&self, ours: Option<Reach>) -> Reach {
         match ours {

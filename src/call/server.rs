@@ -324,7 +324,7 @@ impl CallMachine {
             Some(_) => self.drop_member(&peer, out),
             None => {}
         }
-        if !self.members.is_empty() || self.knockers.len() >= MOST_VISITORS {
+        if !self.members.iter().all(Member::is_gone) || self.knockers.len() >= MOST_VISITORS {
             self.turn_away(&peer, DeclineReason::Busy, out);
             self.notice(
                 Severity::Info,

@@ -11,7 +11,7 @@ use signaling_protocol::{
 use super::{Effect, Hub, close, millis};
 use crate::{
     room::{Refusal, Room},
-    session::{Place, SocketId},
+    session::{Attachment, Place, SocketId},
 };
 
 /// Most signals in one message: an offer and its candidates.
@@ -185,8 +185,9 @@ impl Hub {
         if self.place(by.peer) != Place::Nowhere {
             return Err(Refusal::AlreadyThere.into());
         }
+        let away = self.away(&room).len();
         let found = self.find(by, &room)?;
-        found.knock(by.peer)?;
+        found.knock(by.peer, away)?;
         let inside = found.members().to_vec();
         self.set_media(by.peer, media);
         self.settle(by.peer, Place::Knocking(room.clone()));
@@ -231,6 +232,10 @@ impl Hub {
     ) -> Result<(), Refused> {
         check_signals(&signals)?;
         let found = self.inside(by, &room)?;
+        if found.is_full() && found.knocks().contains(newcomer) {
+            self.give_place(&room, by.now);
+        }
+        let found = self.inside(by, &room)?;
         let too_late = found.admit(by.peer, newcomer)?;
         let members = found.members().to_vec();
         self.settle(newcomer, Place::Inside(room.clone()));
@@ -251,6 +256,24 @@ impl Hub {
         }
         self.renew_room_tickets(&room, by.now);
         Ok(())
+    }
+
+    /// Those inside who have lost their socket, and since when.
+    fn away(&self, room: &RoomId) -> Vec<(PeerId, Duration)> {
+        let inside = self.rooms.get(room).map_or(&[][..], |found| found.members());
+        let since = |peer: &PeerId| match self.sessions.get(peer)?.attachment {
+            Attachment::Away { since } => Some((peer.clone(), since)),
+            Attachment::Socket(_) => None,
+        };
+        inside.iter().filter_map(since).collect()
+    }
+
+    /// Ends the session of whoever has been away for longest: their place is wanted.
+    fn give_place(&mut self, room: &RoomId, now: Duration) {
+        if let Some((peer, _)) = self.away(room).into_iter().min_by_key(|(_, since)| *since) {
+            tracing::debug!(%peer, "away, and somebody else is let in");
+            self.end_session(&peer, LeaveReason::TimedOut, now);
+        }
     }
 
     fn decline(

@@ -214,6 +214,50 @@ fn a_lost_session_is_kept_for_three_minutes_and_then_its_participant_has_left() 
 }
 
 #[test]
+fn the_place_of_somebody_away_is_given_to_whoever_is_let_in_and_to_nobody_else() {
+    let mut scene = Scene::new();
+    let (ada, bob) = scene.call();
+    scene.input(Input::Gone { socket: 2 });
+    scene.take(1);
+    let again = scene.hello(3, "Bob");
+    scene.say(3, &knock("north"));
+    assert!(matches!(scene.take(3)[..], [M::RoomKnocking { .. }]));
+    assert!(matches!(&scene.take(1)[..], [M::RoomKnocked { from, .. }] if from.peer == again));
+    assert!(scene.hub.sessions.contains_key(&bob), "nobody has decided yet");
+    scene.say(1, &admit(&again));
+    let left = M::PeerLeft { peer: bob, reason: LeaveReason::TimedOut };
+    let mail = scene.take(1);
+    let place = |wanted: &dyn Fn(&M) -> bool| mail.iter().position(wanted);
+    let (gone, came) = (place(&|m| *m == left), place(&|m| matches!(m, M::PeerJoined { .. })));
+    assert!(gone.is_some() && gone < came, "{mail:?}");
+    let mail = scene.take(3);
+    let inside = |message: &M| {
+        matches!(message, M::RoomJoined { peers, by, .. }
+        if peers.len() == 1 && *by == Some(ada.clone()))
+    };
+    assert!(mail.iter().any(inside), "{mail:?}");
+    scene.resume(2, 12);
+    assert!(matches!(scene.take(12)[..], [M::Error { code: ErrorCode::ResumeExpired, fatal: true, .. }]));
+    scene.hello(20, "Eve");
+    scene.say(20, &knock("north"));
+    assert!(matches!(scene.take(20)[..], [M::Error { code: ErrorCode::RoomFull, .. }]));
+}
+
+#[test]
+fn somebody_away_who_is_back_before_the_decision_keeps_the_place() {
+    let mut scene = Scene::new();
+    let (_, bob) = scene.call();
+    scene.input(Input::Gone { socket: 2 });
+    let eve = scene.hello(3, "Eve");
+    scene.say(3, &knock("north"));
+    scene.resume(2, 12);
+    scene.take(1);
+    scene.say(1, &admit(&eve));
+    assert!(matches!(scene.take(1)[..], [M::Error { code: ErrorCode::RoomFull, .. }]));
+    assert!(scene.hub.rooms[&room()].has(&bob));
+}
+
+#[test]
 fn after_a_restart_both_are_in_their_room_without_a_knock() {
     let mut scene = Scene::new();
     let (ada, bob) = scene.call();

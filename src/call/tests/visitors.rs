@@ -142,6 +142,43 @@ fn whoever_knocks_during_a_call_is_told_that_we_are_busy_and_we_are_told_too() {
 }
 
 #[test]
+fn somebody_whose_program_crashed_may_come_back_while_we_look_for_their_path() {
+    let mut test = Test::calling();
+    test.says(ServerMessage::PeerAway { peer: peer("bob") });
+    let effects = test.knocks("bob2", vec![proven(DescriptionKind::Offer, 7)]);
+    let busy = |effects: &[Effect]| {
+        matches!(sent(effects)[..], [ClientMessage::RoomDecline { reason: DeclineReason::Busy, .. }])
+    };
+    assert!(busy(&effects), "their media still arrives: it is somebody else");
+    test.path("bob", PeerPhase::Reconnecting);
+    let effects = test.knocks("bob3", vec![proven(DescriptionKind::Offer, 7)]);
+    assert!(!busy(&effects) && effects.contains(&Effect::Ring(Switch::On)));
+    assert_eq!(test.view().phase, CallPhase::InCall);
+    let effects = test.give(Input::Accept(peer("bob3")));
+    let place = |wanted: &Effect| effects.iter().position(|effect| effect == wanted);
+    let removed = place(&Effect::Remove(peer("bob"))).expect("the old one goes");
+    let heard = effects.iter().position(|effect| matches!(effect, Effect::HandleSignal { .. }));
+    assert!(heard.is_some_and(|heard| removed < heard), "before the new one comes");
+    assert_eq!(test.view().peers.iter().map(|peer| peer.name.as_str()).collect::<Vec<_>>(), ["BOB3"]);
+    test.answers("bob3");
+    test.path("bob3", PeerPhase::Connected);
+    test.says(ServerMessage::PeerLeft { peer: peer("bob"), reason: LeaveReason::TimedOut });
+    assert_eq!(test.view().phase, CallPhase::InCall);
+}
+
+#[test]
+fn somebody_who_is_back_before_we_decide_keeps_the_place() {
+    let mut test = Test::calling();
+    test.says(ServerMessage::PeerAway { peer: peer("bob") });
+    test.path("bob", PeerPhase::Reconnecting);
+    test.knocks("eve", vec![proven(DescriptionKind::Offer, 7)]);
+    test.says(ServerMessage::PeerBack { peer: peer("bob") });
+    let effects = test.give(Input::Accept(peer("eve")));
+    assert!(!tells_the_visitor(&effects) && test.notices().contains("one visitor only"));
+    assert_eq!(test.view().peers[0].name, "BOB");
+}
+
+#[test]
 fn the_second_of_two_at_the_door_is_mentioned_when_the_first_comes_in() {
     let mut test = Test::waiting(Admission::Knock);
     test.knocks("bob", vec![proven(DescriptionKind::Offer, 7)]);
