@@ -14,16 +14,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::media::codec::opus::{DEFAULT_BITRATE, OpusEncoder, OpusError, PACKET_SAMPLES};
-use crate::media::encoded::{Codec, EncodedFrame, TrackKind};
+use crate::media::codec::opus::{DEFAULT_BITRATE, OpusEncoder, OpusError};
+use crate::media::encoded::TrackKind;
 use crate::media::frame::{AudioBlock, BLOCK_SAMPLES};
 use crate::media::process::{FarEnd, ProcessingConfig, Processor};
-use crate::media::send_clock::SendClock;
+use crate::media::sound_packets::{SoundPackets, Stamp};
 use crate::media::stats::AudioSendStats;
 use crate::media::voice::{LevelMeter, VoiceActivity};
 use crate::media::worker::Worker;
 use crate::media::{AudioSource, DeviceError, FrameSink};
-use crate::units::{Bitrate, MediaTime};
+use crate::units::Bitrate;
 
 /// Longest wait for a block, and so for a change to take effect or the thread to end.
 const TIMEOUT: Duration = Duration::from_millis(50);
@@ -212,10 +212,7 @@ struct Pipeline {
     processor: Processor,
     encoder: OpusEncoder,
     out: FrameSink,
-    time: SendClock,
-    packet: [f32; PACKET_SAMPLES],
-    /// The first half of `packet` is filled: with its time on the RTP clock and its capture time.
-    half: Option<(u64, Instant)>,
+    packets: SoundPackets<f32>,
     gain: f32,
     voice: VoiceActivity,
     meter: LevelMeter,
@@ -230,9 +227,7 @@ impl Pipeline {
             processor,
             encoder,
             out,
-            time: SendClock::default(),
-            packet: [0.0; PACKET_SAMPLES],
-            half: None,
+            packets: SoundPackets::default(),
             gain: 1.0,
             voice: VoiceActivity::default(),
             meter: LevelMeter::default(),
@@ -260,22 +255,9 @@ impl Pipeline {
         shared.level.store(self.meter.level.to_bits(), Ordering::Relaxed);
         shared.speaking.store(self.voice.update(level), Ordering::Relaxed);
         self.fade(&mut block, shared.muted.load(Ordering::Relaxed));
-
-        let (ticks, gap) = self.time.next(block.captured_at);
-        if gap {
-            // The half from before the hole does not belong to what comes now.
-            self.half = None;
-        }
-        match self.half.take() {
-            None => {
-                self.packet[..BLOCK_SAMPLES].copy_from_slice(&block.samples);
-                self.half = Some((ticks, block.captured_at));
-            }
-            Some((ticks, captured_at)) => {
-                self.packet[BLOCK_SAMPLES..].copy_from_slice(&block.samples);
-                self.send(ticks, captured_at);
-                self.publish(shared);
-            }
+        if let Some(stamp) = self.packets.push(&block.samples, block.captured_at) {
+            self.send(stamp);
+            self.publish(shared);
         }
     }
 
@@ -293,19 +275,11 @@ impl Pipeline {
         }
     }
 
-    fn send(&mut self, ticks: u64, captured_at: Instant) {
-        match self.encoder.encode(&self.packet) {
+    fn send(&mut self, stamp: Stamp) {
+        match self.encoder.encode(self.packets.samples()) {
             Ok(Some(payload)) => {
                 self.sent += 1;
-                (self.out)(EncodedFrame {
-                    kind: TrackKind::Audio,
-                    codec: Codec::Opus,
-                    time: MediaTime { ticks, clock_rate: MediaTime::AUDIO_CLOCK },
-                    captured_at,
-                    keyframe: true,
-                    resolution: None,
-                    payload,
-                });
+                (self.out)(stamp.frame(TrackKind::Audio, payload));
             }
             Ok(None) => self.silent += 1,
             Err(error) => tracing::warn!("20 ms of sound were not sent: {error}"),
@@ -333,7 +307,8 @@ mod tests {
 
     use super::*;
     use crate::media::codec::opus::{MAX_PACKET_SAMPLES, OpusDecoder};
-    use crate::media::send_clock::BLOCK;
+    use crate::media::encoded::EncodedFrame;
+    use crate::media::sound_packets::BLOCK;
     use crate::media::test_signal::{rms, snr_of_tone, tone};
 
     /// Gives `blocks` blocks of a tone as fast as they are taken, with capture times 10 ms apart.

@@ -10,17 +10,17 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::media::codec::opus::{OpusError, PACKET_SAMPLES, STEREO_BITRATE, StereoEncoder};
-use crate::media::encoded::{Codec, EncodedFrame, TrackKind};
-use crate::media::frame::{BLOCK_SAMPLES, Stereo, StereoBlock};
-use crate::media::send_clock::SendClock;
+use crate::media::encoded::{EncodedFrame, TrackKind};
+use crate::media::frame::{Stereo, StereoBlock};
+use crate::media::sound_packets::{SoundPackets, Stamp};
 use crate::media::stats::AudioSendStats;
 use crate::media::voice::LevelMeter;
 use crate::media::worker::Worker;
 use crate::media::{DeviceError, FrameSink, StereoSource};
-use crate::units::{Bitrate, MediaTime};
+use crate::units::Bitrate;
 
 /// Longest wait for a block, and so for the thread to end.
 const TIMEOUT: Duration = Duration::from_millis(50);
@@ -113,10 +113,7 @@ fn run(
 struct Pipeline {
     encoder: StereoEncoder,
     out: FrameSink,
-    time: SendClock,
-    packet: Box<[Stereo; PACKET_SAMPLES]>,
-    /// The first half of `packet` is filled: with its time on the RTP clock and its capture time.
-    half: Option<(u64, Instant)>,
+    packets: SoundPackets<Stereo>,
     bitrate: u64,
     /// What was sent last, unless silence was announced after it.
     last: Option<EncodedFrame>,
@@ -130,9 +127,7 @@ impl Pipeline {
         Self {
             encoder,
             out,
-            time: SendClock::default(),
-            packet: Box::new([[0.0; 2]; PACKET_SAMPLES]),
-            half: None,
+            packets: SoundPackets::default(),
             bitrate: STEREO_BITRATE.as_bps(),
             last: None,
             meter: LevelMeter::default(),
@@ -143,23 +138,10 @@ impl Pipeline {
 
     fn push(&mut self, block: &StereoBlock, shared: &Shared) {
         self.meter.update(block.level());
-        let (ticks, gap) = self.time.next(block.captured_at);
-        if gap {
-            // The half from before the hole does not belong to what comes now.
-            self.half = None;
-        }
-        let (first, second) = self.packet.split_at_mut(BLOCK_SAMPLES);
-        match self.half.take() {
-            None => {
-                first.copy_from_slice(&block.samples);
-                self.half = Some((ticks, block.captured_at));
-            }
-            Some((ticks, captured_at)) => {
-                second.copy_from_slice(&block.samples);
-                self.follow(shared.bitrate.load(Ordering::Relaxed));
-                self.send(ticks, captured_at);
-                self.publish(shared);
-            }
+        if let Some(stamp) = self.packets.push(&block.samples, block.captured_at) {
+            self.follow(shared.bitrate.load(Ordering::Relaxed));
+            self.send(stamp);
+            self.publish(shared);
         }
     }
 
@@ -175,22 +157,14 @@ impl Pipeline {
         }
     }
 
-    fn send(&mut self, ticks: u64, captured_at: Instant) {
+    fn send(&mut self, stamp: Stamp) {
         if self.bitrate == 0 {
             return;
         }
-        match self.encoder.encode(&self.packet) {
+        match self.encoder.encode(self.packets.samples()) {
             Ok(Some(payload)) => {
                 self.sent += 1;
-                let frame = EncodedFrame {
-                    kind: TrackKind::ScreenSound,
-                    codec: Codec::Opus,
-                    time: MediaTime { ticks, clock_rate: MediaTime::AUDIO_CLOCK },
-                    captured_at,
-                    keyframe: true,
-                    resolution: None,
-                    payload,
-                };
+                let frame = stamp.frame(TrackKind::ScreenSound, payload);
                 self.last = Some(frame.clone());
                 (self.out)(frame);
             }
@@ -224,10 +198,12 @@ impl Pipeline {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::sync_channel;
+    use std::time::Instant;
 
     use super::*;
     use crate::clock;
     use crate::media::codec::opus::{MAX_PACKET_SAMPLES, OpusDecoder, is_dtx};
+    use crate::media::frame::BLOCK_SAMPLES;
     use crate::media::test_signal::{rms, snr_of_tone, tone};
 
     /// Gives a tone on the left as fast as it is taken, then ends.
