@@ -247,6 +247,11 @@ pub fn install(ctx: &Context) {
     }
 }
 
+/// What lies below everything in the window.
+pub fn ground(theme: egui::Theme) -> Color32 {
+    of(theme).base
+}
+
 /// Light, dark, or whatever the system prefers.
 pub fn choose(ctx: &Context, theme: Theme) {
     ctx.set_theme(match theme {

@@ -378,7 +378,13 @@ impl eframe::App for Window {
     }
 
     fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
-        visuals.panel_fill.to_normalized_gamma_f32()
+        // eframe asks before `raw_input_hook` has told it what the desktop prefers.
+        let ground = match (self.model.view.settings.theme, *self.appearance.borrow()) {
+            (Theme::System, Some(Appearance::Light)) => theme::ground(egui::Theme::Light),
+            (Theme::System, Some(Appearance::Dark)) => theme::ground(egui::Theme::Dark),
+            (Theme::System, None) | (Theme::Light | Theme::Dark, _) => visuals.panel_fill,
+        };
+        ground.to_normalized_gamma_f32()
     }
 
     fn on_exit(&mut self, gl: Option<&glow::Context>) {

@@ -3,8 +3,8 @@
 //! In a narrow window it covers the pictures.
 
 use eframe::egui::{
-    Align, Align2, CornerRadius, Frame, Id, Label, Layout, Margin, Rect, RichText, ScrollArea, Sense, Stroke,
-    StrokeKind, Ui, UiBuilder, Vec2, pos2, vec2,
+    Align, Align2, CornerRadius, Frame, Id, Label, Layout, Margin, Rect, RichText, Role, ScrollArea, Sense,
+    Stroke, StrokeKind, Ui, UiBuilder, Vec2, WidgetInfo, pos2, vec2,
 };
 
 use super::{chat_field, gestures};
@@ -180,8 +180,7 @@ fn card(ui: &mut Ui, shown: &FileView, actions: &mut Vec<UiAction>) {
         ui.push_id(("file", shown.id), |ui| {
             ui.set_width(ui.available_width());
             ui.spacing_mut().item_spacing.y = 4.0;
-            ui.add(Label::new(RichText::new(&shown.name).font(theme::strong(size::BODY))).truncate())
-                .on_hover_text(&shown.name);
+            name(ui, &shown.name);
             let words = words_of(shown);
             let color = if matches!(shown.state, FileState::Ended { .. }) { t.bad } else { t.soft };
             let response =
@@ -195,6 +194,20 @@ fn card(ui: &mut Ui, shown: &FileView, actions: &mut Vec<UiAction>) {
             ui.horizontal(|ui| buttons(ui, shown, actions));
         });
     });
+}
+
+/// The file's name, which ends with what kind of file it is.
+fn name(ui: &mut Ui, full: &str) {
+    let (font, width) = (theme::strong(size::BODY), ui.available_width());
+    let color = theme::tokens(ui.ctx()).text;
+    let wide = |text: &str| ui.painter().layout_no_wrap(text.to_owned(), font.clone(), color).size().x;
+    let short = text::shortened(full, |text| wide(text) <= width);
+    let cut = short != full;
+    let label = ui.add(Label::new(RichText::new(short).font(font)).truncate());
+    label.widget_info(|| WidgetInfo::labeled(Role::Label, true, full));
+    if cut {
+        label.on_hover_text(full);
+    }
 }
 
 fn progress(ui: &mut Ui, shown: &FileView) {

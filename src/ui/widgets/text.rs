@@ -15,6 +15,25 @@ pub fn line(painter: &Painter, text: &str, font: FontId, color: Color32, width: 
     painter.layout_job(job)
 }
 
+/// The text, or as much of its beginning and its end as `fits`: the end of a file's name says what it is.
+pub fn shortened(text: &str, fits: impl Fn(&str) -> bool) -> String {
+    if fits(text) {
+        return text.to_owned();
+    }
+    let letters: Vec<char> = text.chars().collect();
+    let kept = |count: usize| -> String {
+        let end = count / 3;
+        let (begin, end) = (&letters[..count - end], &letters[letters.len() - end..]);
+        begin.iter().chain(&['\u{2026}']).chain(end).collect()
+    };
+    let (mut fit, mut too_many) = (0, letters.len());
+    while fit + 1 < too_many {
+        let middle = fit.midpoint(too_many);
+        if fits(&kept(middle)) { fit = middle } else { too_many = middle }
+    }
+    kept(fit)
+}
+
 /// Lays out a paragraph of at most `width`, its lines centred.
 pub fn paragraph(painter: &Painter, text: &str, font: FontId, color: Color32, width: f32) -> Arc<Galley> {
     let mut job =
@@ -47,4 +66,29 @@ pub fn status(ui: &Ui, rect: Rect, id: &str, text: &str) {
 /// A screen reader says this widget's text when it changes.
 pub fn announce(ui: &Ui, id: egui::Id) {
     ui.ctx().accesskit_node_builder(id, |node| node.set_live(egui::accesskit::Live::Polite));
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_long_name_keeps_its_beginning_and_its_end() {
+        let within = |most: usize| move |text: &str| text.chars().count() <= most;
+        assert_eq!(shortened("notes.txt", within(9)), "notes.txt");
+        assert_eq!(shortened("The report of the north, final.pdf", within(16)), "The report\u{2026}l.pdf");
+        assert_eq!(shortened("notes.txt", within(0)), "\u{2026}");
+        assert_eq!(shortened("", within(0)), "");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_name_it_is_made_to_fit(name: String, most in 1_usize..40) {
+            let short = shortened(&name, |text| text.chars().count() <= most);
+            prop_assert!(short.chars().count() <= most);
+            prop_assert!(short.chars().count() == most.min(name.chars().count()));
+        }
+    }
 }

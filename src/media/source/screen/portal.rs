@@ -31,6 +31,9 @@ use crate::media::{DeviceError, VideoSource};
 use crate::units::Resolution;
 use stream::Stream;
 
+/// How long the desktop may take to send its first picture.
+const FIRST: Duration = Duration::from_secs(20);
+
 /// What people are told the source is. The desktop does not tell the title of a window.
 fn name(kind: Option<SourceType>) -> &'static str {
     if kind == Some(SourceType::Window) { "The window" } else { "The screen" }
@@ -52,6 +55,8 @@ pub struct PortalScreen {
     name: &'static str,
     mode: ShareMode,
     resolution: Resolution,
+    /// How long was waited for the first picture, until it came.
+    waited: Option<Duration>,
     pictures: Arc<Slot>,
     events: ScreenEvents,
     /// Both held for their drop.
@@ -91,7 +96,18 @@ impl PortalScreen {
             events(ScreenEvent::Remember(token));
         }
         let resolution = Resolution::new(1920, 1080);
-        Ok(Self { name, mode, resolution, pictures, events, _stop: stop, _stream: stream, _session: session })
+        let waited = Some(Duration::ZERO);
+        Ok(Self {
+            name,
+            mode,
+            resolution,
+            waited,
+            pictures,
+            events,
+            _stop: stop,
+            _stream: stream,
+            _session: session,
+        })
     }
 }
 
@@ -107,13 +123,22 @@ impl VideoSource for PortalScreen {
     fn next_frame(&mut self, timeout: Duration) -> Result<Option<VideoFrame>, DeviceError> {
         match self.pictures.take(timeout) {
             Ok(Ok(frame)) => {
+                self.waited = None;
                 if std::mem::replace(&mut self.resolution, frame.resolution()) != frame.resolution() {
                     (self.events)(ScreenEvent::Resized(frame.resolution()));
                 }
                 Ok(Some(frame))
             }
             Ok(Err(error)) => Err(error),
-            Err(Empty::TimedOut) => Ok(None),
+            Err(Empty::TimedOut) => {
+                if let Some(waited) = &mut self.waited {
+                    *waited += timeout;
+                    if *waited > FIRST {
+                        return Err(broken(&"the desktop sends no pictures"));
+                    }
+                }
+                Ok(None)
+            }
             Err(Empty::Closed) => Err(ended(self.name)),
         }
     }
