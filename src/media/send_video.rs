@@ -123,9 +123,14 @@ impl VideoSend {
         out: FrameSink,
     ) -> io::Result<Self> {
         let start = random_start()?;
+        // A screen keeps its size; an encoder that is made before the target is known is to fit.
+        let target = match tuning.content {
+            Content::Camera => FIRST_TARGET,
+            Content::Text | Content::Motion => EncoderTarget { max_resolution: LARGEST, ..FIRST_TARGET },
+        };
         let control = Control {
             tuning,
-            target: FIRST_TARGET,
+            target,
             gate: Gate::Held,
             keyframe: false,
             expected: None,
@@ -133,7 +138,7 @@ impl VideoSend {
             stop: false,
             newest: None,
         };
-        let stats = VideoSendStats { target_bitrate: FIRST_TARGET.bitrate, ..VideoSendStats::default() };
+        let stats = VideoSendStats { target_bitrate: target.bitrate, ..VideoSendStats::default() };
         let counters = Counters { stats, ..Counters::default() };
         let shared = Arc::new(Shared { control: Mutex::new(control), counters: Mutex::new(counters) });
         let (input, state) = (slot.clone(), shared.clone());

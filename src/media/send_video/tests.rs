@@ -188,6 +188,20 @@ fn an_encoder_that_had_time_to_warm_up_sends_the_first_page_and_nothing_before()
 }
 
 #[test]
+fn a_screen_keeps_its_size_before_any_target_is_known() {
+    let slot = Arc::new(Latest::new());
+    let (sink, encoded) = sync_channel(1_000);
+    let out: FrameSink = Arc::new(move |frame| sink.send(frame).unwrap());
+    let tuning = Tuning { codec: VideoCodec::Vp9, content: Content::Text };
+    let send = VideoSend::spawn_screen(slot.clone(), out, tuning).unwrap();
+    send.resume();
+    let size = Resolution::new(1920, 1080);
+    slot.put(VideoFrame::new(FramePool::new().take(size), clock::now()));
+    let frame = encoded.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert_eq!(frame.resolution, Some(size));
+}
+
+#[test]
 fn an_encoder_made_for_another_size_than_comes_gives_way() {
     for expected in [SIZE, Resolution::new(64, 48), Resolution::new(0, 0)] {
         let slot = Arc::new(Latest::new());
