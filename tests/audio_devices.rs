@@ -6,6 +6,8 @@
 
 #[path = "support/pulseaudio.rs"]
 mod pulseaudio;
+#[path = "support/sentences.rs"]
+mod sentences;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -16,6 +18,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sentences::Test;
 use tokio::sync::mpsc;
 
 use sightline::clock;
@@ -47,7 +50,8 @@ set-default-source mic
 
 fn main() -> ExitCode {
     if let Ok(tests) = std::env::var(INSIDE) {
-        return inside(if tests == WITH_SERVER { TESTS } else { TESTS_WITHOUT_SERVER });
+        let tests = if tests == WITH_SERVER { TESTS } else { TESTS_WITHOUT_SERVER };
+        return sentences::run("sound devices", tests);
     }
     let installed = |program: &str| {
         Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
@@ -77,8 +81,6 @@ fn main() -> ExitCode {
     if passed == [true, true] { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-type Test = (&'static str, fn());
-
 const TESTS: &[Test] = &[
     ("devices_have_names_for_people_and_monitors_are_not_shown", devices_are_listed),
     ("speech_before_the_microphone_arrives_in_time_and_whole", speech_is_captured),
@@ -91,17 +93,6 @@ const TESTS: &[Test] = &[
 
 const TESTS_WITHOUT_SERVER: &[Test] =
     &[("without_any_sound_system_devices_are_called_missing", nothing_is_there)];
-
-fn inside(tests: &[Test]) -> ExitCode {
-    let mut failed = 0;
-    for (name, test) in tests {
-        let passed = std::panic::catch_unwind(test).is_ok();
-        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
-        failed += u32::from(!passed);
-    }
-    println!("sound devices: {} passed, {failed} failed", tests.len() as u32 - failed);
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
 
 struct Server(Child);
 

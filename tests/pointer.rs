@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a refusal of the X server is a failure")]
 
 #[path = "support/desktop.rs"]
+#[allow(dead_code, reason = "another test paints")]
 mod desktop;
 #[allow(dead_code, reason = "these tests look at little of a call")]
 mod support;
@@ -23,7 +24,6 @@ use x11rb::connection::Connection;
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{ConfigureWindowAux, ConnectionExt as _};
 use x11rb::protocol::xtest::ConnectionExt as _;
-use x11rb::wrapper::ConnectionExt as _;
 
 /// Set in the run inside.
 const INSIDE: &str = "SIGHTLINE_TEST_POINTER";
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     if std::env::var_os(INSIDE).is_some() {
         return inside();
     }
-    let Some(server) = XServer::start() else {
+    let Some(server) = XServer::start(desktop::SCREEN) else {
         println!("pointer: skipped {} tests, Xvfb is not installed", TESTS.len());
         return ExitCode::SUCCESS;
     };
@@ -192,8 +192,7 @@ fn pointers_are_in_place(folder: &Path) {
     );
     desktop.unplug("RIGHT");
     desktop.unplug("LEFT");
-    desktop.conn.destroy_window(window).unwrap();
-    desktop.conn.sync().unwrap();
+    desktop.close(window);
 }
 
 fn strokes_fade(folder: &Path) {
@@ -218,7 +217,7 @@ fn strokes_fade(folder: &Path) {
     for kind in [4, 5] {
         desktop.conn.xtest_fake_input(kind, 1, 0, desktop.root, 0, 0, 0).unwrap();
     }
-    desktop.conn.sync().unwrap();
+    desktop.sync();
     wait_for("the click", || match desktop.conn.poll_for_event().unwrap() {
         Some(Event::ButtonPress(press)) if press.event == window => Some(()),
         _ => None,
@@ -229,8 +228,7 @@ fn strokes_fade(folder: &Path) {
     let stayed = clock::now() - drawn;
     println!("a stroke was seen for {stayed:.1?}");
     assert!(stayed > Duration::from_secs(3), "{stayed:?}");
-    desktop.conn.destroy_window(window).unwrap();
-    desktop.conn.sync().unwrap();
+    desktop.close(window);
 }
 
 fn marks_are_not_captured(folder: &Path) {
@@ -265,8 +263,7 @@ fn marks_are_not_captured(folder: &Path) {
     wait_for("the new window in the viewer's picture", || {
         newest_dump(&pointing.caller).filter(|luma| is_green(luma)).map(drop)
     });
-    desktop.conn.destroy_window(window).unwrap();
-    desktop.conn.sync().unwrap();
+    desktop.close(window);
 }
 
 /// The luma of the newest dumped picture of the shared screen.
@@ -296,10 +293,10 @@ fn marks_follow_a_window(folder: &Path) {
     tip_at(&desktop, 1200.0, 600.0);
     println!("a mark follows a window within {:.0?}", clock::now() - moved);
     desktop.conn.unmap_window(window).unwrap();
-    desktop.conn.sync().unwrap();
+    desktop.sync();
     wait_for("nothing", || tip(&desktop).is_none().then_some(()));
     desktop.conn.map_window(window).unwrap();
-    desktop.conn.sync().unwrap();
+    desktop.sync();
     pointing.point(0.25, 0.25);
     tip_at(&desktop, 1050.0, 500.0);
     // What covers the window covers the marks on it.
@@ -308,7 +305,7 @@ fn marks_follow_a_window(folder: &Path) {
     for window in [above, window] {
         desktop.conn.destroy_window(window).unwrap();
     }
-    desktop.conn.sync().unwrap();
+    desktop.sync();
 }
 
 fn pointing_is_switched_off(folder: &Path) {

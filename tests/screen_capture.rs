@@ -5,20 +5,24 @@
 //! for it: the first run starts the servers and runs this program again inside.
 #![allow(clippy::unwrap_used, reason = "in a test a refusal of the X server is a failure")]
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, ExitCode, Stdio};
+#[path = "support/desktop.rs"]
+#[allow(dead_code, reason = "what is pointed at is looked at by another test")]
+mod desktop;
+#[path = "support/sentences.rs"]
+mod sentences;
+
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
-use x11rb::connection::Connection;
-use x11rb::protocol::randr::{ConnectionExt as _, MonitorInfo};
+use desktop::{Desktop, SCREEN, XServer};
+use sentences::Test;
+use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{
-    AtomEnum, ChangeWindowAttributesAux, ConfigureWindowAux, ConnectionExt as _, CreateGCAux,
-    CreateWindowAux, PropMode, Rectangle, StackMode, Window, WindowClass,
+    ChangeWindowAttributesAux, ConfigureWindowAux, ConnectionExt as _, CreateGCAux, Rectangle, StackMode,
+    Window,
 };
-use x11rb::rust_connection::RustConnection;
-use x11rb::wrapper::ConnectionExt as _;
 
 use sightline::clock;
 use sightline::media::frame::VideoFrame;
@@ -31,8 +35,6 @@ use sightline::units::Resolution;
 
 /// Set in the runs inside: which tests.
 const INSIDE: &str = "SIGHTLINE_TEST_SCREEN";
-
-type Test = (&'static str, fn());
 
 const ORDINARY: &[Test] = &[
     ("monitors_and_windows_are_listed_with_thumbnails", everything_is_listed),
@@ -57,7 +59,7 @@ const NO_SERVER: &[Test] = &[("without_an_x_server_the_reason_is_told", no_serve
 type Run = (&'static str, Option<&'static [&'static str]>, &'static [Test]);
 
 const RUNS: &[Run] = &[
-    ("ordinary", Some(&["-screen", "0", "1920x1080x24"]), ORDINARY),
+    ("ordinary", Some(SCREEN), ORDINARY),
     ("without_shm", Some(&["-screen", "0", "1920x1080x24", "-extension", "MIT-SHM"]), WITHOUT_SHM),
     ("sixteen", Some(&["-screen", "0", "640x480x16"]), SIXTEEN_BITS),
     ("none", None, NO_SERVER),
@@ -66,7 +68,7 @@ const RUNS: &[Run] = &[
 fn main() -> ExitCode {
     if let Ok(name) = std::env::var(INSIDE) {
         let tests = RUNS.iter().find(|run| run.0 == name).map_or(&[][..], |run| run.2);
-        return inside(tests);
+        return sentences::run("screen capture", tests);
     }
     let count: usize = RUNS.iter().map(|run| run.2.len()).sum();
     if Command::new("Xvfb").arg("-help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
@@ -75,7 +77,7 @@ fn main() -> ExitCode {
     }
     let this = std::env::current_exe().expect("a running program has a path");
     let passed = RUNS.iter().filter(|(name, arguments, _)| {
-        let server = arguments.map(Server::start);
+        let server = arguments.map(|arguments| XServer::start(arguments).expect("Xvfb is installed"));
         let display = server.as_ref().map_or(":4711".to_owned(), |server| server.display.clone());
         let run = Command::new(&this)
             .env(INSIDE, name)
@@ -86,46 +88,6 @@ fn main() -> ExitCode {
         run.expect("this program can be run again").success()
     });
     if passed.count() == RUNS.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn inside(tests: &[Test]) -> ExitCode {
-    let mut failed = 0;
-    for (name, test) in tests {
-        let passed = std::panic::catch_unwind(test).is_ok();
-        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
-        failed += u32::from(!passed);
-    }
-    println!("screen capture: {} passed, {failed} failed", tests.len() as u32 - failed);
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-struct Server {
-    child: Child,
-    display: String,
-}
-
-impl Server {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-nolisten", "tcp", "-noreset"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("Xvfb is installed");
-        let mut number = String::new();
-        let output = child.stdout.take().expect("its output is piped");
-        BufReader::new(output).read_line(&mut number).expect("Xvfb says its number");
-        Self { child, display: format!(":{}", number.trim()) }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
 }
 
 const RED: u32 = 0xff_0000;
@@ -140,92 +102,6 @@ fn luma(colour: u32) -> u8 {
         GREEN => 145,
         BLUE => 41,
         _ => 235,
-    }
-}
-
-/// A client of the server that makes windows.
-struct Client {
-    conn: RustConnection,
-    screen: usize,
-}
-
-impl Client {
-    fn new() -> Self {
-        let (conn, screen) = RustConnection::connect(None).expect("the server is there");
-        let client = Self { conn, screen };
-        client.paint(client.root(), BLUE, (0, 0, 4096, 4096));
-        client.conn.warp_pointer(x11rb::NONE, client.root(), 0, 0, 0, 0, 1900, 1060).unwrap();
-        client.sync();
-        client
-    }
-
-    fn root(&self) -> Window {
-        self.conn.setup().roots[self.screen].root
-    }
-
-    /// Waits until the server has done everything.
-    fn sync(&self) {
-        self.conn.sync().unwrap();
-    }
-
-    /// A window that shows one colour.
-    fn window(&self, title: &str, colour: u32, (x, y, width, height): (i16, i16, u16, u16)) -> Window {
-        let window = self.conn.generate_id().unwrap();
-        let look = CreateWindowAux::new().background_pixel(colour);
-        let kind = WindowClass::INPUT_OUTPUT;
-        self.conn
-            .create_window(0, window, self.root(), x, y, width, height, 0, kind, 0, &look)
-            .unwrap()
-            .check()
-            .unwrap();
-        let (name, text) = (AtomEnum::WM_NAME, AtomEnum::STRING);
-        self.conn.change_property8(PropMode::REPLACE, window, name, text, title.as_bytes()).unwrap();
-        self.conn.map_window(window).unwrap();
-        self.sync();
-        window
-    }
-
-    fn paint(&self, window: Window, colour: u32, (x, y, width, height): (i16, i16, u16, u16)) {
-        let gc = self.conn.generate_id().unwrap();
-        self.conn.create_gc(gc, window, &CreateGCAux::new().foreground(colour)).unwrap();
-        self.conn.poly_fill_rectangle(window, gc, &[Rectangle { x, y, width, height }]).unwrap();
-        self.conn.free_gc(gc).unwrap();
-        self.sync();
-    }
-
-    fn configure(&self, window: Window, how: ConfigureWindowAux) {
-        self.conn.configure_window(window, &how).unwrap();
-        self.sync();
-    }
-
-    fn close(&self, window: Window) {
-        self.conn.destroy_window(window).unwrap();
-        self.sync();
-    }
-
-    /// Makes a monitor of a part of the screen. The left one takes the place of the server's own.
-    fn monitor(&self, name: &str, x: i16, width: u16) {
-        let own = self.conn.randr_get_monitors(self.root(), true).unwrap().reply().unwrap().monitors;
-        let outputs = own.into_iter().next().filter(|_| x == 0).map_or(Vec::new(), |own| own.outputs);
-        let name = self.conn.intern_atom(false, name.as_bytes()).unwrap().reply().unwrap().atom;
-        let info = MonitorInfo {
-            name,
-            primary: x == 0,
-            automatic: false,
-            x,
-            y: 0,
-            width,
-            height: 1080,
-            width_in_millimeters: 300,
-            height_in_millimeters: 200,
-            outputs,
-        };
-        self.conn.randr_set_monitor(self.root(), info).unwrap().check().unwrap();
-    }
-
-    fn unplug(&self, name: &str) {
-        let name = self.conn.intern_atom(false, name.as_bytes()).unwrap().reply().unwrap().atom;
-        self.conn.randr_delete_monitor(self.root(), name).unwrap().check().unwrap();
     }
 }
 
@@ -313,8 +189,8 @@ fn window_target(id: Window) -> ScreenTarget {
 }
 
 fn everything_is_listed() {
-    let client = Client::new();
-    let window = client.window("Letters", GREEN, (300, 200, 400, 300));
+    let desktop = Desktop::new(BLUE);
+    let window = desktop.window("Letters", GREEN, (300, 200, 400, 300));
     let listed = list();
     let monitor = &listed[0];
     assert!(matches!(monitor.target, ScreenTarget::Monitor(_)), "{listed:?}");
@@ -325,45 +201,45 @@ fn everything_is_listed() {
     let found = listed.iter().find(|listed| listed.target == window_target(window)).expect("it is listed");
     assert_eq!((found.name.as_str(), found.resolution), ("Letters", Resolution::new(400, 300)));
     assert!(shows(found.thumbnail.as_ref().unwrap(), 100, 80, GREEN));
-    client.monitor("LEFT", 0, 960);
-    client.monitor("RIGHT", 960, 960);
+    desktop.monitor("LEFT", 0, 960);
+    desktop.monitor("RIGHT", 960, 960);
     let names: Vec<String> = list().into_iter().map(|listed| listed.name).collect();
     assert_eq!(names[..2], ["LEFT", "RIGHT"]);
     assert_eq!(find("monitor:2").unwrap(), ScreenTarget::Monitor("RIGHT".to_owned()));
     assert_eq!(find("window:ette").unwrap(), window_target(window));
-    client.unplug("RIGHT");
-    client.unplug("LEFT");
-    client.close(window);
+    desktop.unplug("RIGHT");
+    desktop.unplug("LEFT");
+    desktop.close(window);
 }
 
 fn monitor_is_captured() {
-    let client = Client::new();
-    client.monitor("LEFT", 0, 960);
-    client.monitor("RIGHT", 960, 960);
-    let window = client.window("Letters", RED, (1000, 100, 200, 200));
+    let desktop = Desktop::new(BLUE);
+    desktop.monitor("LEFT", 0, 960);
+    desktop.monitor("RIGHT", 960, 960);
+    let window = desktop.window("Letters", RED, (1000, 100, 200, 200));
     let began = clock::now();
     let mut share = Share::open(&ScreenTarget::Monitor("RIGHT".to_owned())).unwrap();
     let frame = share.first();
     println!("    first picture of a monitor after {:.1} ms", began.elapsed().as_secs_f64() * 1e3);
     assert_eq!(frame.resolution(), Resolution::new(960, 1080));
     assert!(shows(&frame, 50, 110, RED) && shows(&frame, 30, 110, BLUE) && shows(&frame, 250, 110, BLUE));
-    client.close(window);
-    client.unplug("RIGHT");
-    client.unplug("LEFT");
+    desktop.close(window);
+    desktop.unplug("RIGHT");
+    desktop.unplug("LEFT");
 }
 
 fn region_is_captured() {
-    let client = Client::new();
-    let window = client.window("Letters", RED, (100, 100, 51, 51));
+    let desktop = Desktop::new(BLUE);
+    let window = desktop.window("Letters", RED, (100, 100, 51, 51));
     let mut share = Share::open(&ScreenTarget::Region(Rect::new(91, 93, 101, 77))).unwrap();
     let frame = share.first();
     assert_eq!(frame.resolution(), Resolution::new(101, 77));
     assert!(shows(&frame, 9, 7, RED) && shows(&frame, 59, 57, RED));
     assert!(shows(&frame, 8, 7, BLUE) && shows(&frame, 60, 57, BLUE) && shows(&frame, 100, 76, BLUE));
-    client.paint(client.root(), WHITE, (190, 168, 9, 9));
+    desktop.paint(desktop.root, WHITE, (190, 168, 9, 9));
     let frame = share.until("the corner", |frame| shows(frame, 100, 76, WHITE));
     assert!(shows(&frame, 98, 74, BLUE) && shows(&frame, 99, 75, WHITE));
-    client.close(window);
+    desktop.close(window);
 }
 
 /// CPU time that this thread has used.
@@ -373,7 +249,7 @@ fn cpu_time() -> Duration {
 }
 
 fn nothing_changes() {
-    let _client = Client::new();
+    let _desktop = Desktop::new(BLUE);
     let mut share = Share::open(&find("monitor").unwrap()).unwrap();
     share.first();
     share.settle();
@@ -388,132 +264,130 @@ fn nothing_changes() {
 }
 
 fn change_is_seen() {
-    let client = Client::new();
-    let window = client.window("Letters", GREEN, (300, 200, 400, 300));
+    let desktop = Desktop::new(BLUE);
+    let window = desktop.window("Letters", GREEN, (300, 200, 400, 300));
     let mut share = Share::open(&find("monitor").unwrap()).unwrap();
     let before = share.first();
     share.settle();
-    client.paint(window, WHITE, (10, 20, 7, 5));
+    desktop.paint(window, WHITE, (10, 20, 7, 5));
     let after = share.until("the change", |frame| shows(frame, 312, 222, WHITE));
     let differ: Vec<usize> = (0..before.y().len()).filter(|n| before.y()[*n] != after.y()[*n]).collect();
     assert_eq!(differ.len(), 7 * 5);
     assert_eq!((differ[0] % 1920, differ[0] / 1920), (310, 220));
-    client.close(window);
+    desktop.close(window);
 }
 
 fn cursor_is_drawn() {
-    let client = Client::new();
+    let desktop = Desktop::new(BLUE);
     let (pixmap, gc, cursor) = (
-        client.conn.generate_id().unwrap(),
-        client.conn.generate_id().unwrap(),
-        client.conn.generate_id().unwrap(),
+        desktop.conn.generate_id().unwrap(),
+        desktop.conn.generate_id().unwrap(),
+        desktop.conn.generate_id().unwrap(),
     );
-    client.conn.create_pixmap(1, pixmap, client.root(), 16, 16).unwrap();
-    client.conn.create_gc(gc, pixmap, &CreateGCAux::new().foreground(1)).unwrap();
+    desktop.conn.create_pixmap(1, pixmap, desktop.root, 16, 16).unwrap();
+    desktop.conn.create_gc(gc, pixmap, &CreateGCAux::new().foreground(1)).unwrap();
     let all = Rectangle { x: 0, y: 0, width: 16, height: 16 };
-    client.conn.poly_fill_rectangle(pixmap, gc, &[all]).unwrap();
-    client.conn.create_cursor(cursor, pixmap, pixmap, 0xffff, 0xffff, 0xffff, 0, 0, 0, 4, 4).unwrap();
+    desktop.conn.poly_fill_rectangle(pixmap, gc, &[all]).unwrap();
+    desktop.conn.create_cursor(cursor, pixmap, pixmap, 0xffff, 0xffff, 0xffff, 0, 0, 0, 4, 4).unwrap();
     let look = ChangeWindowAttributesAux::new().cursor(cursor);
-    client.conn.change_window_attributes(client.root(), &look).unwrap();
-    client.sync();
+    desktop.conn.change_window_attributes(desktop.root, &look).unwrap();
+    desktop.sync();
     let mut share = Share::open(&find("monitor").unwrap()).unwrap();
     let before = share.first();
     for (x, y) in [(500, 400), (501, 403), (0, 0), (1919, 1079)] {
-        client.conn.warp_pointer(x11rb::NONE, client.root(), 0, 0, 0, 0, x, y).unwrap();
-        client.sync();
+        desktop.warp(x, y);
         let (px, py) = (x as usize, y as usize);
         let frame = share.until(&format!("the cursor at {x},{y}"), |frame| shows(frame, px, py, WHITE));
         let white = frame.y().iter().filter(|y| **y > 200).count();
         let cut = |at: usize, end: usize| (at + 12).min(end) - at.saturating_sub(4);
         assert_eq!(white, cut(px, 1920) * cut(py, 1080), "at {x},{y}");
     }
-    client.conn.warp_pointer(x11rb::NONE, client.root(), 0, 0, 0, 0, 1900, 1060).unwrap();
-    client.sync();
-    let after = share.until("the old place", |frame| shows(frame, 1900, 1060, WHITE));
+    desktop.warp(1900, 1070);
+    let after = share.until("the old place", |frame| shows(frame, 1900, 1070, WHITE));
     assert_eq!(before.y(), after.y(), "it left no trace");
     let look = ChangeWindowAttributesAux::new().cursor(x11rb::NONE);
-    client.conn.change_window_attributes(client.root(), &look).unwrap();
-    client.sync();
+    desktop.conn.change_window_attributes(desktop.root, &look).unwrap();
+    desktop.sync();
 }
 
 fn window_is_covered_and_moved() {
-    let client = Client::new();
-    let window = client.window("Letters", GREEN, (300, 200, 401, 301));
+    let desktop = Desktop::new(BLUE);
+    let window = desktop.window("Letters", GREEN, (300, 200, 401, 301));
     let mut share = Share::open(&window_target(window)).unwrap();
     let frame = share.first();
     assert_eq!(frame.resolution(), Resolution::new(401, 301));
-    let cover = client.window("Cover", RED, (0, 0, 1920, 1080));
-    client.paint(window, WHITE, (100, 100, 50, 50));
+    let cover = desktop.window("Cover", RED, (0, 0, 1920, 1080));
+    desktop.paint(window, WHITE, (100, 100, 50, 50));
     let frame = share.until("what is covered", |frame| shows(frame, 120, 120, WHITE));
     assert!(shows(&frame, 0, 0, GREEN) && shows(&frame, 400, 300, GREEN));
-    client.configure(window, ConfigureWindowAux::new().x(-350).y(1000));
-    client.paint(window, BLUE, (0, 0, 20, 20));
+    desktop.configure(window, &ConfigureWindowAux::new().x(-350).y(1000));
+    desktop.paint(window, BLUE, (0, 0, 20, 20));
     let frame = share.until("what is outside the screen", |frame| shows(frame, 10, 10, BLUE));
     assert!(shows(&frame, 120, 120, WHITE) && shows(&frame, 390, 290, GREEN));
-    client.configure(window, ConfigureWindowAux::new().stack_mode(StackMode::ABOVE));
-    client.close(cover);
-    client.close(window);
+    desktop.configure(window, &ConfigureWindowAux::new().stack_mode(StackMode::ABOVE));
+    desktop.close(cover);
+    desktop.close(window);
 }
 
 fn window_is_resized() {
-    let client = Client::new();
-    let window = client.window("Letters", GREEN, (300, 200, 400, 300));
+    let desktop = Desktop::new(BLUE);
+    let window = desktop.window("Letters", GREEN, (300, 200, 400, 300));
     let mut share = Share::open(&window_target(window)).unwrap();
     share.first();
     for (width, height) in [(633, 411), (200, 100), (1700, 900)] {
-        client.configure(window, ConfigureWindowAux::new().width(width).height(height));
+        desktop.configure(window, &ConfigureWindowAux::new().width(width).height(height));
         assert_eq!(share.event(), ScreenEvent::Resized(Resolution::new(width, height)));
-        client.paint(window, RED, (width as i16 - 10, height as i16 - 10, 10, 10));
+        desktop.paint(window, RED, (width as i16 - 10, height as i16 - 10, 10, 10));
         let corner = (width as usize - 2, height as usize - 2);
         let frame = share.until(&format!("{width}x{height}"), |frame| {
             frame.resolution() == Resolution::new(width, height) && shows(frame, corner.0, corner.1, RED)
         });
         assert!(shows(&frame, 20, 20, GREEN));
     }
-    client.close(window);
+    desktop.close(window);
 }
 
 fn window_is_minimised() {
-    let client = Client::new();
-    let window = client.window("Letters", GREEN, (300, 200, 400, 300));
+    let desktop = Desktop::new(BLUE);
+    let window = desktop.window("Letters", GREEN, (300, 200, 400, 300));
     let mut share = Share::open(&window_target(window)).unwrap();
     share.first();
-    client.conn.unmap_window(window).unwrap();
-    client.sync();
+    desktop.conn.unmap_window(window).unwrap();
+    desktop.sync();
     assert_eq!(share.event(), ScreenEvent::Minimised);
     assert!(share.source.next_frame(Duration::from_millis(300)).unwrap().is_none());
-    client.conn.map_window(window).unwrap();
-    client.sync();
+    desktop.conn.map_window(window).unwrap();
+    desktop.sync();
     assert_eq!(share.event(), ScreenEvent::Restored);
-    client.paint(window, RED, (0, 0, 50, 50));
+    desktop.paint(window, RED, (0, 0, 50, 50));
     share.until("the window again", |frame| shows(frame, 20, 20, RED) && shows(frame, 200, 200, GREEN));
-    client.close(window);
+    desktop.close(window);
 }
 
 fn window_is_closed() {
-    let client = Client::new();
-    let window = client.window("Letters", GREEN, (300, 200, 400, 300));
+    let desktop = Desktop::new(BLUE);
+    let window = desktop.window("Letters", GREEN, (300, 200, 400, 300));
     let mut share = Share::open(&window_target(window)).unwrap();
     share.first();
-    client.close(window);
+    desktop.close(window);
     let end = share.end();
     assert_eq!(end, DeviceError::Closed("The window \"Letters\"".to_owned()));
     assert_eq!(end.to_string(), "The window \"Letters\" was closed");
 }
 
 fn monitor_is_unplugged() {
-    let client = Client::new();
-    client.monitor("LEFT", 0, 960);
-    client.monitor("RIGHT", 960, 960);
+    let desktop = Desktop::new(BLUE);
+    desktop.monitor("LEFT", 0, 960);
+    desktop.monitor("RIGHT", 960, 960);
     let mut share = Share::open(&ScreenTarget::Monitor("RIGHT".to_owned())).unwrap();
     share.first();
-    client.unplug("RIGHT");
+    desktop.unplug("RIGHT");
     assert_eq!(share.end().to_string(), "The monitor RIGHT was unplugged");
-    client.unplug("LEFT");
+    desktop.unplug("LEFT");
 }
 
 fn missing_targets() {
-    let _client = Client::new();
+    let _desktop = Desktop::new(BLUE);
     for target in [
         window_target(0xdead),
         ScreenTarget::Monitor("DP-9".to_owned()),

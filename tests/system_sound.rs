@@ -15,6 +15,9 @@ fn main() -> std::process::ExitCode {
 #[cfg(target_os = "linux")]
 #[path = "support/pulseaudio.rs"]
 mod pulseaudio;
+#[cfg(target_os = "linux")]
+#[path = "support/sentences.rs"]
+mod sentences;
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -31,6 +34,8 @@ mod linux {
     use sightline::media::sink::speaker::Speaker;
     use sightline::media::source::system_sound::SystemSound;
     use sightline::media::{AudioSink, StereoSource};
+
+    use crate::sentences::{self, Test};
 
     /// Set in the runs inside: which tests.
     const INSIDE: &str = "SIGHTLINE_TEST_SYSTEM_SOUND";
@@ -81,8 +86,6 @@ mod linux {
         status.expect("this program can be run again").success()
     }
 
-    type Test = (&'static str, fn());
-
     const TESTS: &[Test] = &[
         ("a_program_is_heard_on_its_side_and_the_call_itself_is_not", heard_without_the_call),
         ("programs_come_and_go_and_nobody_is_silence", come_and_go),
@@ -94,14 +97,7 @@ mod linux {
 
     fn inside(server: &str) -> ExitCode {
         let tests = if server == WITHOUT_SERVER { TESTS_WITHOUT } else { TESTS };
-        let mut failed = 0;
-        for (name, test) in tests {
-            let passed = std::panic::catch_unwind(test).is_ok();
-            println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
-            failed += usize::from(!passed);
-        }
-        println!("system sound, {server}: {} passed, {failed} failed", tests.len() - failed);
-        if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        sentences::run(&format!("system sound, {server}"), tests)
     }
 
     // Servers.

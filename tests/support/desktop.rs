@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use x11rb::connection::Connection;
 use x11rb::protocol::randr::{ConnectionExt as _, MonitorInfo};
 use x11rb::protocol::xproto::{
-    AtomEnum, ChangeWindowAttributesAux, ConfigureWindowAux, ConnectionExt as _, CreateWindowAux, EventMask,
-    ImageFormat, PropMode, Window, WindowClass,
+    AtomEnum, ChangeWindowAttributesAux, ConfigureWindowAux, ConnectionExt as _, CreateGCAux,
+    CreateWindowAux, EventMask, ImageFormat, PropMode, Rectangle, Window, WindowClass,
 };
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
@@ -15,7 +15,10 @@ use x11rb::wrapper::ConnectionExt as _;
 /// Red, green, blue.
 pub type Pixel = [u8; 3];
 
-/// An Xvfb of 1920x1080.
+/// What Xvfb is asked for, mostly.
+pub const SCREEN: &[&str] = &["-screen", "0", "1920x1080x24"];
+
+/// An Xvfb.
 pub struct XServer {
     child: Child,
     pub display: String,
@@ -23,9 +26,10 @@ pub struct XServer {
 
 impl XServer {
     /// `None`: it is not installed.
-    pub fn start() -> Option<Self> {
+    pub fn start(arguments: &[&str]) -> Option<Self> {
         let mut child = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-nolisten", "tcp", "-noreset", "-screen", "0", "1920x1080x24"])
+            .args(["-displayfd", "1", "-nolisten", "tcp", "-noreset"])
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -84,10 +88,15 @@ impl Desktop {
         desktop
     }
 
+    /// Waits until the server has done everything.
+    pub fn sync(&self) {
+        self.conn.sync().unwrap();
+    }
+
     /// Puts the pointer somewhere.
     pub fn warp(&self, x: i16, y: i16) {
         self.conn.warp_pointer(x11rb::NONE, self.root, 0, 0, 0, 0, x, y).unwrap();
-        self.conn.sync().unwrap();
+        self.sync();
     }
 
     /// A window of one colour that hears of clicks.
@@ -99,13 +108,27 @@ impl Desktop {
         let (name, text) = (AtomEnum::WM_NAME, AtomEnum::STRING);
         self.conn.change_property8(PropMode::REPLACE, window, name, text, title.as_bytes()).unwrap();
         self.conn.map_window(window).unwrap();
-        self.conn.sync().unwrap();
+        self.sync();
         window
+    }
+
+    /// A filled rectangle.
+    pub fn paint(&self, window: Window, colour: u32, (x, y, width, height): (i16, i16, u16, u16)) {
+        let gc = self.conn.generate_id().unwrap();
+        self.conn.create_gc(gc, window, &CreateGCAux::new().foreground(colour)).unwrap();
+        self.conn.poly_fill_rectangle(window, gc, &[Rectangle { x, y, width, height }]).unwrap();
+        self.conn.free_gc(gc).unwrap();
+        self.sync();
     }
 
     pub fn configure(&self, window: Window, how: &ConfigureWindowAux) {
         self.conn.configure_window(window, how).unwrap();
-        self.conn.sync().unwrap();
+        self.sync();
+    }
+
+    pub fn close(&self, window: Window) {
+        self.conn.destroy_window(window).unwrap();
+        self.sync();
     }
 
     /// Makes a monitor of a part of the screen. The left one takes the place of the server's own.
