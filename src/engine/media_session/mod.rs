@@ -128,7 +128,7 @@ impl MediaSession {
         MediaState {
             microphone: runs(&self.microphone),
             camera: runs(&self.camera),
-            screen: self.share.is_wanted(),
+            screen: self.share.offered().is_some(),
         }
     }
 

@@ -49,6 +49,8 @@ struct Running {
     sound: Switch,
     /// Empty while it is being opened.
     name: String,
+    /// The desktop asks the person before there is a picture, and they may refuse.
+    asked_about: bool,
     /// It is a window that is minimised: there is nothing to see.
     minimised: bool,
     slot: Arc<Latest<VideoFrame>>,
@@ -102,9 +104,10 @@ impl Share {
         self.running.as_ref().map(|running| running.send.stats())
     }
 
-    /// Whether a screen is shown, or about to be.
-    pub fn is_wanted(&self) -> bool {
-        self.running.is_some()
+    /// What the others are told of: a screen that is shown, or that nobody needs to be asked about any more.
+    pub fn offered(&self) -> Option<ShareMode> {
+        let told = |running: &&Running| running.capture.is_some() || !running.asked_about;
+        self.running.as_ref().filter(told).map(|running| running.mode)
     }
 
     /// Brings the encoder to what is wanted of it.
@@ -135,9 +138,17 @@ impl MediaSession {
             tracing::warn!(%error, "what others point at is not drawn on the screen itself");
             None
         });
-        let name = String::new();
-        self.share.running =
-            Some(Running { mode, sound, name, minimised: false, slot, send, capture: None, overlay });
+        self.share.running = Some(Running {
+            mode,
+            sound,
+            name: String::new(),
+            asked_about: matches!(target, ScreenTarget::Portal { .. }),
+            minimised: false,
+            slot,
+            send,
+            capture: None,
+            overlay,
+        });
         let (news, token) = (self.events.clone(), self.parts.settings.screen_token.clone());
         let events: ScreenEvents = Arc::new(move |event| {
             if news.try_send(MediaEvent::ScreenNews(generation, event)).is_err() {
@@ -220,9 +231,9 @@ impl MediaSession {
         self.share.running.as_ref().is_some_and(|running| running.capture.is_some())
     }
 
-    /// How a screen is shown, if one is or is about to be.
+    /// How a screen is shown, if the others are told of one.
     pub fn share_mode(&self) -> Option<ShareMode> {
-        self.share.running.as_ref().map(|running| running.mode)
+        self.share.offered()
     }
 
     /// Shows no screen any more.
@@ -306,6 +317,30 @@ impl MediaSession {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn others_are_told_of_a_screen_once_the_desktop_has_no_question_left() {
+        let opening = |asked_about| {
+            let slot = Arc::new(Latest::new());
+            let tuning = Tuning { codec: VideoCodec::Vp9, content: ShareMode::Text.content() };
+            let send = VideoSend::spawn_screen(Arc::clone(&slot), Arc::new(drop), tuning).unwrap();
+            let running = Running {
+                mode: ShareMode::Text,
+                sound: Switch::Off,
+                name: String::new(),
+                asked_about,
+                minimised: false,
+                slot,
+                send,
+                capture: None,
+                overlay: None,
+            };
+            Share { running: Some(running), ..Share::default() }
+        };
+        assert_eq!(opening(false).offered(), Some(ShareMode::Text));
+        assert_eq!(opening(true).offered(), None);
+        assert_eq!(Share::default().offered(), None);
+    }
 
     #[test]
     fn one_encoding_serves_all_so_that_whoever_lacks_vp9_decides() {
