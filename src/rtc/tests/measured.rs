@@ -121,11 +121,7 @@ async fn round_trip_loss_and_bitrate_are_measured_and_written_as_the_w3c_says() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lossy_path_is_told_and_does_not_stop_the_pictures() {
     let mut call = Call::new();
-    let wire = wire::Wire::new().await;
-    let lose_every = wire.lose_every.clone();
-    call.wire = Some(wire);
-    call.begin();
-    call.connected().await;
+    let lose_every = call.connected_by_wire().await;
     lose_every.store(10, std::sync::atomic::Ordering::Relaxed);
     call.talk(Duration::from_millis(3_000)).await;
     let report = call.stats().await;

@@ -255,11 +255,7 @@ async fn hostile_descriptions_give_a_problem_and_the_next_good_one_still_connect
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_packets_are_sent_again_once_and_none_comes_twice() {
     let mut call = Call::new();
-    let wire = wire::Wire::new().await;
-    let lose_every = wire.lose_every.clone();
-    call.wire = Some(wire);
-    call.begin();
-    call.connected().await;
+    let lose_every = call.connected_by_wire().await;
     lose_every.store(10, std::sync::atomic::Ordering::Relaxed);
     let media = call.a.mesh.media();
     media.send(picture(0, true, 2_000));

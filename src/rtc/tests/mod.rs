@@ -12,6 +12,7 @@ mod screens;
 mod wire;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -272,6 +273,26 @@ impl Call {
     async fn connected(&mut self) {
         let up = |side: &Side| side.phase == Some(PeerPhase::Connected);
         self.until("connected", |call| up(&call.a) && up(&call.b)).await;
+    }
+
+    /// The same over a wire, of which it says that one of so many packets is lost; 0: none.
+    async fn connected_by_wire(&mut self) -> Arc<AtomicU32> {
+        let wire = wire::Wire::new().await;
+        let lose_every = wire.lose_every.clone();
+        self.wire = Some(wire);
+        self.begin();
+        self.connected().await;
+        lose_every
+    }
+
+    /// A picture in three packets from A, and it at B.
+    async fn first_picture(&mut self) {
+        self.a.mesh.media().send(picture(0, true, 3_000));
+        self.until("the picture", |call| !call.b.tracks.is_empty()).await;
+        let packets = self.b.track(TrackKind::Video).unwrap();
+        for last in [false, false, true] {
+            assert_eq!(next(packets).await.marker, last);
+        }
     }
 
     async fn gathered(&mut self) {

@@ -118,13 +118,7 @@ pub async fn meet(servers: Vec<IceServer>, dialer: &Dialer, expected: &str) -> C
             (CandidateType::Relay, Some(expected))
         );
     }
-    let media = call.a.mesh.media();
-    media.send(picture(0, true, 3_000));
-    call.until("the picture", |call| !call.b.tracks.is_empty()).await;
-    let packets = call.b.track(TrackKind::Video).unwrap();
-    for last in [false, false, true] {
-        assert_eq!(next(packets).await.marker, last);
-    }
+    call.first_picture().await;
     call
 }
 
@@ -292,13 +286,7 @@ async fn two_participants_who_hide_their_addresses_meet_at_the_relay() {
     call.until("the path", |call| call.a.pair.is_some()).await;
     let pair = call.a.pair.clone().expect("just seen");
     assert_eq!((pair.local.kind, pair.local.relay_protocol.as_deref()), (CandidateType::Relay, Some("udp")));
-    let media = call.a.mesh.media();
-    media.send(picture(0, true, 3_000));
-    call.until("the picture", |call| !call.b.tracks.is_empty()).await;
-    let packets = call.b.track(TrackKind::Video).unwrap();
-    for last in [false, false, true] {
-        assert_eq!(next(packets).await.marker, last);
-    }
+    call.first_picture().await;
     assert!(
         call.a.problems.is_empty() && call.b.problems.is_empty(),
         "{:?} {:?}",
