@@ -41,7 +41,7 @@ const MOMENT: usize = size_of::<Stereo>();
 const FRAGMENT: u32 = (BLOCK_SAMPLES * MOMENT) as u32;
 
 /// How long a sound waits here: in the server's piece and in the queue that smoothes their coming.
-const LATENCY: Duration = Duration::from_millis(30);
+const LATENCY: Duration = Duration::from_millis(50);
 
 /// Messages that are dealt with before a block is given: a quarter of a second of [`playing::MOST`] programs.
 /// More wait in the socket.

@@ -9,8 +9,12 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::media::frame::{BLOCK_SAMPLES, Stereo};
 use crate::media::limiter::Limiter;
 
-/// A program is heard once so much of it is there: two blocks.
-pub const BEGIN: usize = 2 * BLOCK_SAMPLES;
+/// A program is heard once so much of it is there: a piece of a server that lets 1024 samples come together,
+/// and as much again, since servers without real-time priority are late.
+const BEGIN: usize = 4 * BLOCK_SAMPLES;
+
+/// By so much more it waits where that was too little.
+const MORE: usize = 2 * BLOCK_SAMPLES;
 
 /// A program whose sound comes in larger pieces is given up to so much (150 ms).
 const LONGEST: usize = 15 * BLOCK_SAMPLES;
@@ -71,7 +75,7 @@ impl Line {
                 return;
             }
             if self.dry < PAUSE {
-                self.begin = (self.begin + BLOCK_SAMPLES).min(LONGEST);
+                self.begin = (self.begin + MORE).min(LONGEST);
             }
             (self.playing, self.take, begins) = (true, BLOCK_SAMPLES, true);
         }
