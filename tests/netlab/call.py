@@ -172,6 +172,11 @@ class Probe:
         text = (self.out / "stderr.log").read_text(errors="replace").strip()
         return text.splitlines()[-1] if text else ""
 
+    def state(self):
+        code = self.process.poll()
+        last = next((f"after {event['ev']}" for event in reversed(self.events())), "before any event")
+        return f"{self.role} {'runs' if code is None else f'ended with {code}'} {last} {self.complaint()}".rstrip()
+
     def signal(self, number):
         self.process.send_signal(number)
 
@@ -220,8 +225,11 @@ class Call:
     def call(self, limit=PATIENCE):
         """Calls, and waits until both see each other; gives the caller's set-up time in ms."""
         self.caller.say("call")
-        first = self.caller.wait_for("first_frame", limit)
-        self.callee.wait_for("first_frame", limit)
+        try:
+            first = self.caller.wait_for("first_frame", limit)
+            self.callee.wait_for("first_frame", limit)
+        except Failed as failed:
+            raise Failed(f"{failed} ({'; '.join(side.state() for side in self.sides)})") from None
         return first - self.caller.time("call")
 
     def path(self):
