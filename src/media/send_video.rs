@@ -7,6 +7,7 @@
 
 mod encode_loop;
 mod fps_gate;
+mod pace;
 #[cfg(test)]
 mod tests;
 mod time_line;
@@ -79,8 +80,7 @@ struct Control {
     /// The gate was opened since the thread last looked.
     resumed: bool,
     stop: bool,
-    /// The newest picture while held, so that resuming need not wait for the next; a screen's at
-    /// any time, since it may be long until the next.
+    /// A camera's newest picture while held, so that resuming need not wait for the next.
     newest: Option<VideoFrame>,
 }
 
@@ -157,7 +157,8 @@ impl VideoSend {
         if control.tuning != tuning {
             control.tuning = tuning;
             control.keyframe = true;
-            self.wake(control);
+            drop(control);
+            self.slot.wake();
         }
     }
 
@@ -171,21 +172,8 @@ impl VideoSend {
     /// The next picture is to be a key frame; a screen's comes at once, even if nothing changes on
     /// it. Requests within 300 ms of a key frame wait.
     pub fn request_keyframe(&self) {
-        let mut control = lock(&self.shared.control);
-        control.keyframe = true;
-        self.wake(control);
-    }
-
-    /// A screen may have nothing new for minutes: its newest picture wakes the thread.
-    fn wake(&self, control: MutexGuard<'_, Control>) {
-        if control.tuning.content == Content::Camera {
-            return;
-        }
-        let newest = control.newest.clone();
-        drop(control);
-        if let Some(frame) = newest {
-            self.slot.put_if_empty(frame);
-        }
+        lock(&self.shared.control).keyframe = true;
+        self.slot.wake();
     }
 
     /// Stops sending, for a camera that is switched off or a call that is not up yet.
@@ -202,11 +190,9 @@ impl VideoSend {
         }
         control.gate = Gate::Open;
         control.resumed = true;
-        if control.tuning.content != Content::Camera {
-            return self.wake(control);
-        }
         let newest = control.newest.take();
         drop(control);
+        self.slot.wake();
         // One from before the camera was switched off is not what is seen now.
         let now = clock::now();
         if let Some(frame) =

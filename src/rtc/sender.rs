@@ -102,9 +102,13 @@ impl FrameSource {
         self.frames.recv().await
     }
 
-    /// Whether pictures of a track were skipped since the last call, so that a key frame is needed.
-    pub fn take_keyframe_needed(&self, kind: TrackKind) -> bool {
-        self.state.skips(kind).is_some_and(|skips| skips.keyframe_needed.swap(false, Ordering::Relaxed))
+    /// The tracks of which pictures were skipped since the last call, so that they need a key frame. To be
+    /// asked with every frame of any track: a screen at rest, whose last page was skipped, has none to ask with.
+    pub fn take_keyframes_needed(&self) -> impl Iterator<Item = TrackKind> {
+        TrackKind::ALL.into_iter().filter(|kind| {
+            let skips = self.state.skips(*kind);
+            skips.is_some_and(|skips| skips.keyframe_needed.swap(false, Ordering::Relaxed))
+        })
     }
 
     /// Frames that found the queue full.
@@ -293,9 +297,9 @@ mod tests {
         for _ in 0..QUEUE {
             queue.put(&frame(TrackKind::Video, false, 1));
         }
-        assert!(!source.take_keyframe_needed(TrackKind::Video));
+        assert_eq!(source.take_keyframes_needed().next(), None);
         queue.put(&frame(TrackKind::Video, false, 1));
-        assert!(source.take_keyframe_needed(TrackKind::Video));
+        assert_eq!(source.take_keyframes_needed().collect::<Vec<_>>(), [TrackKind::Video]);
         assert!(source.frames.try_recv().is_ok());
         queue.put(&frame(TrackKind::Video, false, 1));
         assert_eq!(source.dropped(), 2, "there is room again, but nothing that could be decoded");
@@ -303,5 +307,17 @@ mod tests {
         assert!(source.frames.try_recv().is_ok());
         queue.put(&frame(TrackKind::Video, false, 1));
         assert_eq!(source.dropped(), 2);
+    }
+
+    #[test]
+    fn a_page_that_found_the_queue_full_of_sound_is_asked_for_when_the_sound_leaves() {
+        let (queue, mut source) = FrameQueue::new();
+        for _ in 0..QUEUE {
+            queue.put(&frame(TrackKind::Audio, true, 1));
+        }
+        queue.put(&frame(TrackKind::Screen, false, 1));
+        assert_eq!(source.frames.try_recv().unwrap().kind, TrackKind::Audio);
+        assert_eq!(source.take_keyframes_needed().collect::<Vec<_>>(), [TrackKind::Screen]);
+        assert_eq!(source.take_keyframes_needed().next(), None, "once");
     }
 }

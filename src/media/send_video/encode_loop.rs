@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::fps_gate::FpsGate;
+use super::pace::Pace;
 use super::time_line::TimeLine;
 use super::{Control, Counters, Gate, KEYFRAME_SPACING, LARGEST, Order, PATIENCE, Shared, lock};
 use crate::clock;
 use crate::media::adaptation::reading::{Reading, Turn};
-use crate::media::adaptation::screen::{self, ScreenPace, Spent};
+use crate::media::adaptation::screen::{self, Spent};
 use crate::media::adaptation::{Adaptation, most_fps};
 use crate::media::codec::frame_head::MAX_PIXELS;
 use crate::media::codec::tuning::{Content, Tuning};
@@ -32,9 +33,7 @@ pub struct EncodeLoop {
     /// A screen's newest picture, the one that was encoded last, and when the next turn is.
     newest: Option<VideoFrame>,
     encoded: Option<VideoFrame>,
-    pace: ScreenPace,
-    reading: Reading,
-    content: Content,
+    pace: Pace,
     last_keyframe: Option<Instant>,
     keyframe_owed: bool,
     /// The last failure told, so that a failure in every picture is told once.
@@ -54,9 +53,7 @@ impl EncodeLoop {
             gate: FpsGate::default(),
             newest: None,
             encoded: None,
-            pace: ScreenPace::default(),
-            reading: Reading::default(),
-            content: Content::Camera,
+            pace: Pace::of(Content::Camera),
             last_keyframe: None,
             keyframe_owed: true,
             told: None,
@@ -71,7 +68,7 @@ impl EncodeLoop {
             let now = self.obey(&taken);
             let Some(Order { tuning, target, gate, expected }) = now else { return };
             order = now;
-            self.content = tuning.content;
+            self.pace.follow(tuning.content);
             match (expected, gate, &taken) {
                 (Some(resolution), ..) => self.prepare(resolution, tuning, target, target.max_fps),
                 (None, Gate::Held, Err(Empty::TimedOut)) => self.warm_up(),
@@ -97,14 +94,12 @@ impl EncodeLoop {
         if control.stop {
             return None;
         }
-        match (taken, control.gate) {
-            (Ok(frame), Gate::Held) => control.newest = Some(frame.clone()),
-            (Ok(frame), Gate::Open) if control.tuning.content != Content::Camera => {
-                control.newest = Some(frame.clone());
-            }
-            // A picture kept would only keep its buffer from the pool.
-            (_, Gate::Open) if control.tuning.content == Content::Camera => control.newest = None,
-            _ => {}
+        if control.tuning.content == Content::Camera {
+            control.newest = match control.gate {
+                Gate::Held => taken.as_ref().ok().cloned().or(control.newest.take()),
+                // A picture kept would only keep its buffer from the pool.
+                Gate::Open => None,
+            };
         }
         self.keyframe_owed |= std::mem::take(&mut control.keyframe);
         if std::mem::take(&mut control.resumed) {
@@ -112,7 +107,11 @@ impl EncodeLoop {
             self.last_keyframe = None;
         }
         let Control { tuning, target, gate, .. } = *control;
-        Some(Order { tuning, target, gate, expected: control.expected.take() })
+        let expected = control.expected.take();
+        drop(control);
+        let stats = &mut lock(&self.shared.counters).stats;
+        (stats.target_bitrate, stats.active) = (target.bitrate, gate == Gate::Open);
+        Some(Order { tuning, target, gate, expected })
     }
 
     /// How long to wait for a picture. A screen's newest may be due again before the next comes.
@@ -131,29 +130,15 @@ impl EncodeLoop {
         let keyframe = self
             .keyframe_owed
             .then(|| self.last_keyframe.map_or(now, |last| (last + KEYFRAME_SPACING).max(now)));
-        match self.content {
-            Content::Text => self.reading.due(now, keyframe),
-            Content::Camera | Content::Motion => self.pace.due(now, keyframe),
-        }
-    }
-
-    fn is_fresh(&self) -> bool {
-        match self.content {
-            Content::Text => self.reading.is_fresh(),
-            Content::Camera | Content::Motion => self.pace.is_fresh(),
-        }
+        self.pace.due(now, keyframe)
     }
 
     /// A screen's turn: a new picture, or none when the newest one may be due again.
     fn on_screen(&mut self, frame: Option<VideoFrame>, tuning: Tuning, target: EncoderTarget, gate: Gate) {
         let max_fps = target.max_fps.min(screen::most_fps(tuning.content));
         if let Some(frame) = frame {
-            let known = self.newest.as_ref().is_some_and(|newest| newest.is_same_picture(&frame));
-            if !known {
-                self.count_source(&frame, target, gate);
-                self.pace.on_picture();
-                self.reading.on_picture();
-            }
+            self.count_source(&frame);
+            self.pace.on_picture();
             self.newest = Some(frame);
         }
         let now = clock::now();
@@ -166,13 +151,10 @@ impl EncodeLoop {
         }
         let size = frame.resolution();
         // A repeated picture shows what is there now.
-        let seen_at = if self.is_fresh() { frame.captured_at } else { now };
+        let seen_at = if self.pace.is_fresh() { frame.captured_at } else { now };
         let frame = frame.seen_at(seen_at);
         let result = self.encode(frame, tuning, target, max_fps);
-        if result.is_err() {
-            self.reading.put_off(now);
-        }
-        self.pace.on_encoded(result.as_ref().ok().and_then(Option::as_ref), size, max_fps, now);
+        self.pace.on_turn(&result, size, max_fps, now);
         self.tell(result.err());
     }
 
@@ -187,20 +169,18 @@ impl EncodeLoop {
     }
 
     /// Counts a picture of the source; the pictures a second that it gives.
-    fn count_source(&self, frame: &VideoFrame, target: EncoderTarget, gate: Gate) -> f64 {
+    fn count_source(&self, frame: &VideoFrame) -> f64 {
         let mut counters = lock(&self.shared.counters);
         counters.source_rate.count(frame.captured_at);
         counters.stats.source_frames += 1;
         counters.stats.source_resolution = Some(frame.resolution());
-        counters.stats.target_bitrate = target.bitrate;
-        counters.stats.active = gate == Gate::Open;
         counters.source_rate.fps(frame.captured_at)
     }
 
     fn on_frame(&mut self, frame: VideoFrame, tuning: Tuning, target: EncoderTarget, gate: Gate) {
         let max_fps = target.max_fps.min(most_fps(target.bitrate));
         // Too few pictures for a measurement count as the full rate.
-        let fps = match self.count_source(&frame, target, gate) {
+        let fps = match self.count_source(&frame) {
             measured if measured < 1.0 => max_fps,
             measured => measured.min(max_fps),
         };
@@ -230,7 +210,7 @@ impl EncodeLoop {
         }
     }
 
-    /// Brings the adaptation up to date, and has an encoder; it may still be one for another size.
+    /// Brings the adaptation up to date, and has an encoder of the size that it decides on.
     fn set_up(
         &mut self,
         source: Resolution,
@@ -250,16 +230,20 @@ impl EncodeLoop {
         adaptation.set_bitrate(carried, now);
         let (resolution, reason) = adaptation.decide(now);
         let rate = Rate { bitrate: target.bitrate, fps };
-        if self.encoder.as_ref().is_none_or(|encoder| encoder.tuning() != tuning) {
+        let remade = self
+            .encoder
+            .as_ref()
+            .is_none_or(|encoder| (encoder.tuning(), encoder.resolution()) != (tuning, resolution));
+        if remade {
             let mut encoder = Encoder::new(tuning, resolution, rate, cores())?;
             self.keyframe_owed = true;
             self.last_keyframe = None;
-            if tuning.content == Content::Camera {
+            if tuning.content == Content::Camera && self.encoder.is_none() {
                 encoder.warm_up(&self.pool, now)?;
             }
             self.encoder = Some(encoder);
         }
-        Ok(SetUp { resolution, rate, reason })
+        Ok(SetUp { resolution, rate, reason, remade })
     }
 
     /// Encodes one picture and hands it on. What it took; `None`: it was left out.
@@ -271,13 +255,12 @@ impl EncodeLoop {
         fps: f64,
     ) -> Result<Option<Spent>, VpxError> {
         let now = clock::now();
-        let SetUp { resolution, rate, reason } = self.set_up(frame.resolution(), tuning, target, fps, now)?;
+        let SetUp { resolution, rate, reason, remade } =
+            self.set_up(frame.resolution(), tuning, target, fps, now)?;
         let (Some(encoder), Some(adaptation)) = (&mut self.encoder, &mut self.adaptation) else {
             return Ok(None);
         };
         let (durations, changes) = adaptation.limitations();
-        let resized = encoder.resolution() != resolution;
-        encoder.set_resolution(resolution)?;
         encoder.set_rate(rate)?;
         let captured_at = frame.captured_at;
         let started = clock::now();
@@ -288,20 +271,20 @@ impl EncodeLoop {
         };
         let spaced =
             self.last_keyframe.is_none_or(|last| now.saturating_duration_since(last) >= KEYFRAME_SPACING);
-        let force = if resized || (self.keyframe_owed && spaced) { Force::Keyframe } else { Force::Nothing };
-        let picture = match tuning.content {
-            Content::Camera | Content::Motion => encoder.encode(&frame, force)?,
-            Content::Text => {
+        let force = if self.keyframe_owed && spaced { Force::Keyframe } else { Force::Nothing };
+        let picture = match &mut self.pace {
+            Pace::Watched(_) => encoder.encode(&frame, force)?,
+            Pace::Read(reading) => {
                 let before = self.encoded.replace(frame.clone());
                 let page =
                     Page { before: before.as_ref(), frame: &frame, force, bitrate: target.bitrate, now };
-                page.encode(&mut self.reading, encoder)?
+                page.encode(reading, encoder)?
             }
         };
         let took = clock::now().saturating_duration_since(started);
         // Only measurements of the steady state say anything about the processor; a text's pictures
         // just come less often.
-        if !resized && tuning.content != Content::Text {
+        if !remade && tuning.content != Content::Text {
             adaptation.on_encoded(took, Duration::from_secs_f64(1.0 / rate.fps.max(1.0)), now);
         }
         let Some(picture) = picture else {
@@ -343,6 +326,8 @@ struct SetUp {
     resolution: Resolution,
     rate: Rate,
     reason: QualityLimitation,
+    /// The encoder is new.
+    remade: bool,
 }
 
 /// One turn of a screen that is read.

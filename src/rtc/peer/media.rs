@@ -63,9 +63,9 @@ impl Peer {
     }
 
     pub(super) async fn on_frame(&mut self, frame: Arc<Packets>, frames: &FrameSource) {
-        if frames.take_keyframe_needed(frame.kind) {
-            self.outbound.skip_to_keyframe(frame.kind);
-            self.want_keyframe(frame.kind).await;
+        for kind in frames.take_keyframes_needed() {
+            self.outbound.skip_to_keyframe(kind);
+            self.want_keyframe(kind).await;
         }
         if self.links.is_empty() || !self.outbound.admits(&frame) {
             return;
