@@ -178,12 +178,14 @@ impl Link {
     // Descriptions.
 
     /// Adds the tracks of the screen and its sound or takes them away, and offers what the other side does
-    /// not know of it, unless an exchange is under way.
+    /// not know of it, unless an exchange is under way: an answer that waits for its candidates is what a
+    /// newcomer is let in by.
     pub async fn share(&mut self, shared: Shared, outlet: &Outlet) {
         if let Err(error) = self.connection.share(shared).await {
             outlet.problem(format!("The screen is not shown to {}: {error}.", outlet.name())).await;
         }
-        if self.is_described() && self.connection.wants_offer() {
+        let settled = self.up.is_some() && self.unsent.is_none();
+        if settled && self.connection.wants_offer() {
             self.offer(outlet).await;
         }
     }

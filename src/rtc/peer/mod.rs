@@ -381,6 +381,7 @@ impl Peer {
         let carrier = number == self.carrier;
         let Some(link) = find(&mut self.links, number) else { return };
         let Some(event) = link.on_event(event, &self.outlet).await else { return };
+        let may_be_up = carrier && matches!(event, Event::Ice(_) | Event::Dtls(_));
         match event {
             Event::Ice(state) if carrier => self.on_ice(state, now).await,
             Event::Dtls(state) if carrier => {
@@ -411,5 +412,8 @@ impl Peer {
             | Event::Problem(_) => {}
         }
         self.settle(now).await;
+        if may_be_up {
+            self.show_screen().await;
+        }
     }
 }

@@ -115,6 +115,19 @@ async fn a_screen_comes_beside_the_camera_goes_and_comes_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_while_a_screen_is_shared_is_let_in_and_sees_and_hears_it() {
+    let mut call = Call::new();
+    call.b.mesh.share(WITH_SOUND);
+    call.begin();
+    call.connected().await;
+    call.until("agreed", |call| call.b.reach == VP9).await;
+    call.until_seen(7, false).await;
+    call.until_heard(9, false).await;
+    assert_eq!((&call.a.problems, &call.b.problems), (&vec![], &vec![]));
+    call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_share_at_the_same_moment() {
     let mut call = talking().await;
     call.hold = true;
