@@ -368,7 +368,7 @@ fn entry(file: &FileView) -> What {
     use crate::files::FileState;
     let (path, reason) = match &file.state {
         FileState::Done { path } => (path.as_ref().map(|path| path.display().to_string()), None),
-        FileState::Ended { reason } => (None, Some(reason.clone())),
+        FileState::Cancelled { reason } | FileState::Ended { reason } => (None, Some(reason.clone())),
         FileState::Preparing
         | FileState::Offered
         | FileState::Asking

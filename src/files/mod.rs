@@ -47,7 +47,7 @@ pub enum Way {
 ///
 /// ```text
 ///  Preparing ─▶ Offered ─▶ Moving ─▶ Checking ─▶ Done
-///      Asking ─────┘  └─▶ Declined      └───────▶ Ended
+///      Asking ─────┘  └─▶ Declined      └───────▶ Cancelled, Ended
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileState {
@@ -68,7 +68,12 @@ pub enum FileState {
     },
     /// One of us did not want it.
     Declined,
-    /// It did not arrive; one sentence says why.
+    /// One of us did not want it any more; one sentence says who.
+    Cancelled {
+        /// The sentence.
+        reason: String,
+    },
+    /// Something went wrong; one sentence says what.
     Ended {
         /// The sentence.
         reason: String,
@@ -84,7 +89,10 @@ impl FileState {
             | FileState::Asking
             | FileState::Moving
             | FileState::Checking => false,
-            FileState::Done { .. } | FileState::Declined | FileState::Ended { .. } => true,
+            FileState::Done { .. }
+            | FileState::Declined
+            | FileState::Cancelled { .. }
+            | FileState::Ended { .. } => true,
         }
     }
 
@@ -98,7 +106,7 @@ impl FileState {
             FileState::Checking => "checking",
             FileState::Done { .. } => "done",
             FileState::Declined => "declined",
-            FileState::Ended { .. } => "ended",
+            FileState::Cancelled { .. } | FileState::Ended { .. } => "ended",
         }
     }
 }

@@ -184,7 +184,7 @@ fn either_side_may_cancel_and_nothing_stays() {
         let side = if receiver_cancels { &b } else { &a };
         side.files.tell(Input::Cancel(side.files.view()[0].id));
         carry(&mut a, &mut b, usize::MAX, |a, b| all_over(a, b, 1));
-        let reason = |text: &str| vec![FileState::Ended { reason: text.into() }];
+        let reason = |text: &str| vec![FileState::Cancelled { reason: text.into() }];
         let (mine, theirs) = (reason("You cancelled it."), reason("Bob cancelled it."));
         let expected = if receiver_cancels { (theirs, mine) } else { (mine, theirs) };
         assert_eq!((a.states(), b.states()), expected);

@@ -334,14 +334,15 @@ pub fn cannot_read(error: &io::Error) -> Failure {
 }
 
 /// What the other side's reason means, in a sentence about `person`.
-pub fn told(why: Stop, person: &str) -> String {
-    match why {
-        Stop::Cancelled => format!("{person} cancelled it."),
+pub fn told(why: Stop, person: &str) -> FileState {
+    let reason = match why {
+        Stop::Cancelled => return FileState::Cancelled { reason: format!("{person} cancelled it.") },
         Stop::DiskFull => format!("The disk of {person} is full."),
         Stop::CannotWrite => format!("{person} cannot write it to the disk."),
         Stop::CannotRead => format!("{person} cannot read it any more."),
         Stop::Changed => "The file changed while it was being sent; send it again.".to_owned(),
         Stop::NotAsOffered => format!("{person} got something else than was offered."),
         Stop::Unknown => format!("{person} ended it."),
-    }
+    };
+    FileState::Ended { reason }
 }

@@ -160,10 +160,14 @@ fn files(begun: Instant) -> Arc<Vec<FileView>> {
         moved,
         rate: 3_400_000,
     };
+    let cancelled = FileState::Cancelled { reason: "You cancelled it.".into() };
+    let failed = FileState::Ended { reason: "The disk of Grace is full.".into() };
     Arc::new(vec![
         file(1, "moth.jpg", 812_000, Way::Receiving, FileState::Asking, 0),
         file(2, "A-0 system.tar.gz", 5_000_000_000, Way::Sending, FileState::Moving, 1_700_000_000),
         file(3, "report.pdf", 9, Way::Receiving, FileState::Done { path: Some("/tmp/report.pdf".into()) }, 9),
+        file(4, "tape 1.bin", 7_000_000, Way::Sending, cancelled, 40_000),
+        file(5, "tape 2.bin", 9_000_000_000, Way::Sending, failed, 8_000_000_000),
     ])
 }
 

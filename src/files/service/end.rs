@@ -58,7 +58,7 @@ impl Service {
         }
         self.tell_end(at, Stop::Cancelled);
         self.discard(at);
-        self.end(at, FileState::Ended { reason: "You cancelled it.".into() });
+        self.end(at, FileState::Cancelled { reason: "You cancelled it.".into() });
     }
 
     pub(super) fn gone(&mut self, peer: &PeerId) {

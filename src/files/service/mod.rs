@@ -274,9 +274,9 @@ impl Service {
                 Ok(())
             }
             Message::Stop { why, .. } | Message::Cancel { why, .. } => {
-                let reason = told(why, &self.transfers[at].view.person);
+                let end = told(why, &self.transfers[at].view.person);
                 self.discard(at);
-                self.end(at, FileState::Ended { reason });
+                self.end(at, end);
                 Ok(())
             }
         };

@@ -182,7 +182,17 @@ fn card(ui: &mut Ui, shown: &FileView, actions: &mut Vec<UiAction>) {
             ui.spacing_mut().item_spacing.y = 4.0;
             name(ui, &shown.name);
             let words = words_of(shown);
-            let color = if matches!(shown.state, FileState::Ended { .. }) { t.bad } else { t.soft };
+            let color = match shown.state {
+                FileState::Ended { .. } => t.bad,
+                FileState::Preparing
+                | FileState::Offered
+                | FileState::Asking
+                | FileState::Moving
+                | FileState::Checking
+                | FileState::Done { .. }
+                | FileState::Declined
+                | FileState::Cancelled { .. } => t.soft,
+            };
             let response =
                 ui.add(Label::new(RichText::new(&words).font(theme::font(size::SMALL)).color(color)).wrap());
             if shown.state != FileState::Moving && shown.state != FileState::Preparing {
@@ -245,7 +255,7 @@ fn buttons(ui: &mut Ui, shown: &FileView, actions: &mut Vec<UiAction>) {
                 actions.push(file(FileCommand::Dismiss(shown.id)));
             }
         }
-        FileState::Declined | FileState::Ended { .. } => {
+        FileState::Declined | FileState::Cancelled { .. } | FileState::Ended { .. } => {
             if small(Word::HideFile).show(ui).clicked() {
                 actions.push(file(FileCommand::Dismiss(shown.id)));
             }
@@ -275,7 +285,7 @@ fn words_of(shown: &FileView) -> String {
             format!("{} \u{b7} {all}", Word::FileReceived.with(person))
         }
         (FileState::Declined, _) => Word::FileDeclined.text().to_owned(),
-        (FileState::Ended { reason }, _) => reason.clone(),
+        (FileState::Cancelled { reason } | FileState::Ended { reason }, _) => reason.clone(),
     }
 }
 
