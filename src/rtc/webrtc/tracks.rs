@@ -33,11 +33,12 @@ impl LocalTrack {
     pub fn new(kind: TrackKind, ssrc: u32) -> Self {
         // A screen is described as VP8, which is always agreed upon; that VP9 is preferred is said of
         // its section. Either has the same feedback.
-        let (name, codec) = match kind {
-            TrackKind::Audio => ("audio", Codec::Opus),
-            TrackKind::Video => ("video", Codec::Vp8),
-            TrackKind::Screen => (sdp::SCREEN, Codec::Vp8),
-            TrackKind::ScreenSound => (sdp::SCREEN_SOUND, Codec::Opus),
+        // A browser keeps in step what is of one stream, and no more than one sound with one picture.
+        let (stream, name, codec) = match kind {
+            TrackKind::Audio => ("sightline", "audio", Codec::Opus),
+            TrackKind::Video => ("sightline", "video", Codec::Vp8),
+            TrackKind::Screen => ("sightline-screen", sdp::SCREEN, Codec::Vp8),
+            TrackKind::ScreenSound => ("sightline-screen", sdp::SCREEN_SOUND, Codec::Opus),
         };
         let encoding = RTCRtpEncodingParameters {
             rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() },
@@ -45,7 +46,7 @@ impl LocalTrack {
             ..Default::default()
         };
         let track = MediaStreamTrack::new(
-            "sightline".to_owned(),
+            stream.to_owned(),
             name.to_owned(),
             name.to_owned(),
             codecs::kind(codec),
