@@ -41,7 +41,7 @@ fn whoever_shares_is_told_who_does_not_hear_it_and_can_add_the_sound_later() {
     share.unheard_by = share.seen_by.clone();
     let mut window = window(call.clone());
     window.run_ok();
-    window.get_by_label_contains("with sound (Grace cannot hear it). Seen by Grace");
+    window.get_by_label_contains("with sound. Grace cannot hear it \u{b7} Seen by Grace");
     call.me.share.as_mut().unwrap().sound = DeviceState::Closed;
     window.state_mut().model.see(Arc::new(call), false, 0.0);
     window.run_ok();

@@ -73,14 +73,33 @@ pub fn show(ui: &Ui, stage: Rect, model: &UiModel, screen: &mut Screen, actions:
     sound_button(ui, sound, share, actions);
     let left = thumbnail.right() + space::M;
     let room = sound.x - 17.0 - space::M - left;
-    let (what, to_whom) = words(share, model);
-    let line = text::line(ui.painter(), &what, theme::strong(size::BODY), t.text, room);
-    let first = if to_whom.is_empty() { middle } else { middle - 9.0 };
-    text::place(ui.painter(), line, pos2(left, first), Align2::LEFT_CENTER);
-    let line = text::line(ui.painter(), &to_whom, theme::font(size::SMALL), t.soft, room);
-    text::place(ui.painter(), line, pos2(left, middle + 10.0), Align2::LEFT_CENTER);
     let said = Rect::from_min_max(pos2(left, card.top()), pos2(left + room, card.bottom()));
-    text::status(ui, said, "what is shared", &format!("{what}. {to_whom}"));
+    what_is_shared(ui, said, share, model);
+}
+
+/// What is shared and to whom; all of it when the mouse rests on what had to be cut.
+fn what_is_shared(ui: &Ui, place: Rect, share: &ShareView, model: &UiModel) {
+    let t = theme::tokens(ui.ctx());
+    let line = |words: &str, font, color, width| text::line(ui.painter(), words, font, color, width);
+    let first = |words: &str, width| line(words, theme::strong(size::BODY), t.text, width);
+    let fits = |name: &str| first(&what(share, name), f32::INFINITY).size().x <= place.width();
+    let short = text::shortened(&share.name, fits);
+    let lines = [
+        first(&what(share, &short), place.width()),
+        line(&to_whom(share, model), theme::font(size::SMALL), t.soft, place.width()),
+    ];
+    let cut = short != share.name || lines.iter().any(|line| line.elided);
+    let heights = if lines[1].is_empty() { [0.0, 0.0] } else { [-9.0, 10.0] };
+    for (line, below) in lines.into_iter().zip(heights) {
+        text::place(ui.painter(), line, place.left_center() + vec2(0.0, below), Align2::LEFT_CENTER);
+    }
+    let all = format!("{}. {}", what(share, &share.name), to_whom(share, model));
+    let response = ui.interact(place, ui.scope_id().with("what is shared"), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &all));
+    text::announce(ui, response.id);
+    if cut {
+        response.on_hover_text(all);
+    }
 }
 
 /// Whether others hear what this computer plays.
@@ -136,17 +155,29 @@ fn preview(ui: &Ui, card: Rect, model: &UiModel, screen: &mut Screen) {
     draw_picture(&ui, rect.shrink(6.0), model, screen, Names::Shown);
 }
 
-/// What is shown, and to whom.
-fn words(share: &ShareView, model: &UiModel) -> (String, String) {
+/// What is shown, by this name.
+fn what(share: &ShareView, name: &str) -> String {
     if share.name.is_empty() {
-        return (Word::OpeningShare.text().to_owned(), String::new());
+        return Word::OpeningShare.text().to_owned();
+    }
+    let sound = match share.sound.is_on() {
+        true => format!(" \u{b7} {}", Word::WithSound.text()),
+        false => String::new(),
+    };
+    format!("{}{sound}", Word::YouShare.with(name))
+}
+
+/// To whom; first what is wrong about it.
+fn to_whom(share: &ShareView, model: &UiModel) -> String {
+    if share.name.is_empty() {
+        return String::new();
     }
     let names = |peers: &[signaling_protocol::PeerId]| {
         let known = model.view.peers.iter().filter(|peer| peers.contains(&peer.peer));
         known.map(name_of).collect::<Vec<_>>().join(", ")
     };
     let (seen, unseen) = (names(&share.seen_by), names(&share.unseen_by));
-    let to_whom = if !unseen.is_empty() {
+    let reach = if !unseen.is_empty() {
         Word::UnseenBy.with(&unseen)
     } else if share.minimised {
         Word::ShareMinimised.text().to_owned()
@@ -156,20 +187,10 @@ fn words(share: &ShareView, model: &UiModel) -> (String, String) {
         let picture = share.picture.map(|picture| format!(" \u{b7} {}", format_picture(&picture)));
         format!("{}{}", Word::SeenBy.with(&seen), picture.unwrap_or_default())
     };
-    let off = match model.view.pointing_allowed {
-        true => String::new(),
-        false => format!(" \u{b7} {}", Word::PointingOffHere.text()),
-    };
-    let mut what = Word::YouShare.with(&share.name);
-    if share.sound.is_on() {
-        let unheard = names(&share.unheard_by);
-        let sound = match unheard.is_empty() {
-            true => Word::WithSound.text().to_owned(),
-            false => format!("{} ({})", Word::WithSound.text(), Word::UnheardBy.with(&unheard)),
-        };
-        what = format!("{what} \u{b7} {sound}");
-    }
-    (what, format!("{to_whom}{off}"))
+    let unheard = names(&share.unheard_by);
+    let unheard = (share.sound.is_on() && !unheard.is_empty()).then(|| Word::UnheardBy.with(&unheard));
+    let off = (!model.view.pointing_allowed).then(|| Word::PointingOffHere.text().to_owned());
+    unheard.into_iter().chain([reach]).chain(off).collect::<Vec<_>>().join(" \u{b7} ")
 }
 
 /// `VP9 · 1920x1080 · 15 fps`.
