@@ -18,7 +18,7 @@ use crate::units::{Bitrate, Resolution};
 pub struct Targets {
     /// The microphone.
     pub audio: AudioTarget,
-    /// The camera; `None` while there is no room for a picture.
+    /// The camera; `None` while it is off, or there is no room for its picture.
     pub video: Option<EncoderTarget>,
     /// The screen; `None` while none is shown, or there is no room for it.
     pub screen: Option<EncoderTarget>,
@@ -115,17 +115,19 @@ pub struct Adapter {
     cap: Option<Bitrate>,
     estimates: BTreeMap<PeerId, Estimate>,
     picture: Picture,
+    camera: Switch,
     share: Option<ShareMode>,
     share_sound: Switch,
 }
 
 impl Adapter {
-    /// Before any estimate.
+    /// Before any estimate, with the camera on.
     pub fn new(cap: Option<Bitrate>) -> Self {
         Self {
             cap,
             estimates: BTreeMap::new(),
             picture: Picture::Sent,
+            camera: Switch::On,
             share: None,
             share_sound: Switch::Off,
         }
@@ -134,6 +136,11 @@ impl Adapter {
     /// The person's cap on the picture.
     pub fn set_cap(&mut self, cap: Option<Bitrate>) {
         self.cap = cap;
+    }
+
+    /// The camera is on or off.
+    pub fn set_camera(&mut self, camera: Switch) {
+        self.camera = camera;
     }
 
     /// A screen is shown, with its sound or without, or none.
@@ -152,7 +159,7 @@ impl Adapter {
         self.estimates.remove(peer);
     }
 
-    /// Whether there is no room for a picture.
+    /// Whether there is no room for the camera's picture.
     pub fn is_paused(&self) -> bool {
         matches!(self.picture, Picture::Paused { .. })
     }
@@ -169,11 +176,13 @@ impl Adapter {
         let left = Bitrate::from_bps(left).scaled(1.0 / VIDEO_OVERHEAD);
         let (bitrate, screen) = self.divide(left);
         let bitrate = bitrate.min(self.cap.unwrap_or(MOST_VIDEO));
-        self.picture = self.picture.after(bitrate, now);
-        let video = match self.picture {
-            Picture::Sent => Some(EncoderTarget { bitrate, max_resolution: LARGEST, max_fps: FASTEST }),
-            Picture::Paused { .. } => None,
-        };
+        // A camera that is switched on again has paused for nothing and need not wait.
+        self.picture = if self.camera.is_on() { self.picture.after(bitrate, now) } else { Picture::Sent };
+        let video = (self.camera.is_on() && self.picture == Picture::Sent).then_some(EncoderTarget {
+            bitrate,
+            max_resolution: LARGEST,
+            max_fps: FASTEST,
+        });
         let screen = screen.filter(|bitrate| *bitrate >= LEAST_VIDEO).map(|bitrate| EncoderTarget {
             bitrate,
             max_resolution: LARGEST_SCREEN,
@@ -197,8 +206,9 @@ impl Adapter {
             ShareMode::Motion => BESIDE_MOTION,
         };
         let camera = left.scaled(share).min(most);
-        // Too little for a face is better spent on the screen.
-        let camera = if camera < LEAST_VIDEO { Bitrate::ZERO } else { camera };
+        // Too little for a face is better spent on the screen, and so is what nobody's face needs.
+        let spared = camera < LEAST_VIDEO || !self.camera.is_on();
+        let camera = if spared { Bitrate::ZERO } else { camera };
         let screen = Bitrate::from_bps(left.as_bps() - camera.as_bps());
         (camera, Some(screen.min(MOST_SCREEN)))
     }
@@ -305,6 +315,23 @@ mod tests {
     }
 
     #[test]
+    fn a_camera_that_is_off_leaves_everything_to_the_screen_and_comes_back_at_once() {
+        let now = crate::clock::now();
+        let mut adapter = Adapter::new(None);
+        adapter.set_share(Some(ShareMode::Text), Switch::Off);
+        let beside = at(&mut adapter, 250, now);
+        assert!(beside.screen.is_some() && adapter.is_paused(), "{beside:?}");
+        adapter.set_camera(Switch::Off);
+        let alone = at(&mut adapter, 1_000, now);
+        let left = (1_000.0 - 64.0 - 16.0) / VIDEO_OVERHEAD;
+        let screen = alone.screen.map_or(0, |screen| screen.bitrate.as_bps());
+        assert_eq!((screen / 1_000, alone.video), (left as u64, None));
+        assert!(!adapter.is_paused());
+        adapter.set_camera(Switch::On);
+        assert!(at(&mut adapter, 1_000, now).video.is_some());
+    }
+
+    #[test]
     fn the_sound_of_a_screen_takes_little_and_leaves_before_the_voice() {
         let now = crate::clock::now();
         let mut adapter = Adapter::new(None);
@@ -324,10 +351,12 @@ mod tests {
             rates in proptest::collection::vec((0u64..10_000, any::<f32>()), 1..50),
             share in proptest::option::of(prop_oneof![Just(ShareMode::Text), Just(ShareMode::Motion)]),
             sound in any::<bool>(),
+            camera in any::<bool>(),
         ) {
             let now = crate::clock::now();
             let mut adapter = Adapter::new(None);
-            adapter.set_share(share, if sound { Switch::On } else { Switch::Off });
+            adapter.set_share(share, Switch::from(sound));
+            adapter.set_camera(Switch::from(camera));
             for (n, (kbps, loss)) in rates.into_iter().enumerate() {
                 adapter.on_estimate(&peer("a"), Bitrate::from_kbps(kbps), loss);
                 let targets = adapter.targets(now + Duration::from_millis(n as u64 * 500));

@@ -55,7 +55,8 @@ pub struct CallMachine {
     pub(super) refresh_at: Option<Instant>,
     pub(super) dirty: bool,
     targets: Option<Targets>,
-    paused_notice: Option<u64>,
+    /// What the person is told of the camera's pause.
+    pause_told: Option<(u64, &'static str)>,
     requests: BTreeMap<u64, Request>,
     next_request: u64,
     next_second: Option<Instant>,
@@ -125,7 +126,7 @@ impl CallMachine {
             refresh_at: None,
             dirty: false,
             targets: None,
-            paused_notice: None,
+            pause_told: None,
             requests: BTreeMap::new(),
             next_request: 1,
             next_second: None,
@@ -357,6 +358,7 @@ impl CallMachine {
             out.push(Effect::StartMedia);
             self.targets = None;
             self.adapter = Adapter::new(self.max_bitrate);
+            self.adapter.set_camera(Switch::from(self.media.camera));
             let (mode, sound) = self.share;
             self.adapter.set_share(mode, sound);
             self.encode(now, out);
@@ -371,18 +373,20 @@ impl CallMachine {
         }
         // Where nothing gets through at all, that is told instead.
         let up = self.members.iter().any(|member| member.watch.is_up());
-        match (self.adapter.is_paused() && up, self.paused_notice) {
-            (true, None) => {
-                let text = "The connection is too slow for your picture; only your sound is sent.";
-                self.paused_notice = Some(self.notices.add_lasting(Severity::Warning, text.into()));
-                self.dirty = true;
+        let text = match (self.adapter.is_paused() && up, targets.screen) {
+            (true, None) => Some("The connection is too slow for your picture; only your sound is sent."),
+            (true, Some(_)) => {
+                Some("Your camera rests while your screen is shown: the connection is too slow for both.")
             }
-            (false, Some(id)) => {
+            (false, _) => None,
+        };
+        if text != self.pause_told.map(|(_, text)| text) {
+            if let Some((id, _)) = self.pause_told {
                 self.notices.dismiss(id);
-                self.paused_notice = None;
-                self.dirty = true;
             }
-            (true, Some(_)) | (false, None) => {}
+            self.pause_told =
+                text.map(|text| (self.notices.add_lasting(Severity::Warning, text.into()), text));
+            self.dirty = true;
         }
     }
 
@@ -556,7 +560,7 @@ impl CallMachine {
         if std::mem::take(&mut self.media_open) {
             out.push(Effect::StopMedia);
         }
-        if let Some(id) = self.paused_notice.take() {
+        if let Some((id, _)) = self.pause_told.take() {
             self.notices.dismiss(id);
         }
         self.stage = Stage::Idle;
@@ -578,7 +582,7 @@ impl CallMachine {
         let ring = !self.knockers.is_empty();
         if self.ringing != ring {
             self.ringing = ring;
-            out.push(Effect::Ring(if ring { Switch::On } else { Switch::Off }));
+            out.push(Effect::Ring(Switch::from(ring)));
         }
     }
 }

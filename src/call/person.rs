@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use signaling_protocol::{Admission, ClientMessage, DeclineReason, PeerId};
+use signaling_protocol::{Admission, ClientMessage, DeclineReason, MediaState, PeerId};
 use tracing::debug;
 
 use super::input::{Effect, Input};
@@ -18,7 +18,7 @@ impl CallMachine {
     pub(super) fn on_person(&mut self, input: Input, now: Instant, out: &mut Vec<Effect>) {
         match input {
             Input::Name(name) => self.name = name,
-            Input::Media(media) => self.set_media(media, out),
+            Input::Media(media) => self.set_media(media, now, out),
             Input::MaxBitrate(cap) => {
                 self.max_bitrate = cap;
                 self.adapter.set_cap(cap);
@@ -87,9 +87,13 @@ impl CallMachine {
         }
     }
 
-    fn set_media(&mut self, media: signaling_protocol::MediaState, out: &mut Vec<Effect>) {
+    fn set_media(&mut self, media: MediaState, now: Instant, out: &mut Vec<Effect>) {
         self.media = media;
         self.tell_media(out);
+        self.adapter.set_camera(Switch::from(media.camera));
+        if self.media_open {
+            self.encode(now, out);
+        }
     }
 
     /// Whether nothing is going on that a new call would end; says so if there is.

@@ -35,6 +35,12 @@ impl Switch {
     }
 }
 
+impl From<bool> for Switch {
+    fn from(on: bool) -> Self {
+        if on { Switch::On } else { Switch::Off }
+    }
+}
+
 /// A device chosen by a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceChoice {

@@ -255,6 +255,7 @@ fn credentials_are_renewed_in_time() {
 #[test]
 fn estimates_reach_the_encoders_and_a_missing_picture_is_explained() {
     let mut test = Test::calling();
+    test.camera(Switch::On);
     let rate =
         |kbps| TransportInput::TargetRate { peer: peer("bob"), bitrate: Bitrate::from_kbps(kbps), loss: 0.0 };
     let effects = test.transport(rate(500));
@@ -277,8 +278,30 @@ fn estimates_reach_the_encoders_and_a_missing_picture_is_explained() {
 }
 
 #[test]
+fn a_camera_that_rests_beside_a_screen_is_explained_to_those_who_have_one() {
+    let mut test = Test::calling();
+    let rate =
+        |kbps| TransportInput::TargetRate { peer: peer("bob"), bitrate: Bitrate::from_kbps(kbps), loss: 0.0 };
+    test.give(Input::Share { mode: Some(ShareMode::Text), sound: Switch::Off });
+    test.transport(rate(250));
+    assert_eq!(test.notices(), "", "nobody misses a camera that is off");
+    test.camera(Switch::On);
+    assert!(test.notices().starts_with("Your camera rests while your screen is shown"));
+    // No room for the screen either.
+    test.transport(rate(30));
+    assert!(test.notices().ends_with("only your sound is sent.") && !test.notices().contains("rests"));
+    test.transport(rate(250));
+    assert!(test.notices().starts_with("Your camera rests"));
+    test.camera(Switch::Off);
+    assert_eq!(test.notices(), "");
+    let effects = test.camera(Switch::On);
+    assert!(effects.contains(&Effect::ViewChanged), "{effects:?}");
+}
+
+#[test]
 fn the_last_estimates_of_a_lost_path_do_not_hold_the_picture_back_on_the_next_one() {
     let mut test = Test::calling();
+    test.camera(Switch::On);
     let rate =
         |kbps| TransportInput::TargetRate { peer: peer("bob"), bitrate: Bitrate::from_kbps(kbps), loss: 0.0 };
     test.path("bob", PeerPhase::Connected);

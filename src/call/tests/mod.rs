@@ -15,7 +15,7 @@ use signaling_protocol::{
 
 use super::input::{Effect, Input, TransportInput};
 use super::machine::CallMachine;
-use crate::engine::command::Switch;
+use crate::engine::command::{ShareMode, Switch};
 use crate::engine::view::{CallPhase, CallView, EndReason, Quality, Severity, SignalingStatus, Summary};
 use crate::link::{Link, Secret};
 use crate::rtc::{ConnectionNumber, DescriptionKind, PeerPhase, Signal};
@@ -151,6 +151,10 @@ impl Test {
         self.now = end;
         all.extend(self.give(Input::Tick));
         all
+    }
+
+    fn camera(&mut self, camera: Switch) -> Vec<Effect> {
+        self.give(Input::Media(MediaState { camera: camera.is_on(), ..MediaState::default() }))
     }
 
     fn seconds(&mut self, seconds: u64) -> Vec<Effect> {

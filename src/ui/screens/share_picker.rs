@@ -44,7 +44,7 @@ impl Picker {
     }
 
     fn share(&self, target: ScreenTarget) -> UiAction {
-        let sound = if self.sound { Switch::On } else { Switch::Off };
+        let sound = Switch::from(self.sound);
         UiAction::Share { target, mode: self.mode, sound }
     }
 }
