@@ -51,16 +51,17 @@ pub struct SoundSend {
 }
 
 impl SoundSend {
-    /// Starts the thread `screen-sound`. `on_end` is called from it with the reason when the source dies;
+    /// Starts the thread `screen-sound`, with room for `bitrate` (see [`Self::set_bitrate`]). `on_end` is called from it with the reason when the source dies;
     /// then nothing is sent any more.
     pub fn spawn(
         source: Box<dyn StereoSource>,
+        bitrate: Option<Bitrate>,
         out: FrameSink,
         on_end: impl FnOnce(DeviceError) + Send + 'static,
     ) -> Result<Self, SoundSendError> {
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
-            bitrate: AtomicU64::new(STEREO_BITRATE.as_bps()),
+            bitrate: AtomicU64::new(bitrate.map_or(0, Bitrate::as_bps)),
             stats: Mutex::default(),
         });
         let pipeline = Pipeline::new(StereoEncoder::new()?, out);
@@ -230,7 +231,8 @@ mod tests {
         let (end, ended) = sync_channel(1);
         let out: FrameSink = Arc::new(move |frame| drop(tx.try_send(frame)));
         let source = Left(tone(1_000.0, 0.3, 96_000), 0, clock::now());
-        let send = SoundSend::spawn(Box::new(source), out, move |error| drop(end.try_send(error))).unwrap();
+        let on_end = move |error| drop(end.try_send(error));
+        let send = SoundSend::spawn(Box::new(source), Some(STEREO_BITRATE), out, on_end).unwrap();
         let error = ended.recv_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(error, DeviceError::Gone("left".to_owned()));
         assert_eq!((send.stats().packets, send.stats().packets_silent), (100, 0));

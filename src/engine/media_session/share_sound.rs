@@ -18,6 +18,8 @@ pub struct ShareSound {
     /// How it stands, for a face too.
     pub state: DeviceState,
     send: Option<SoundSend>,
+    /// What the network has room for, also for the next one that is opened.
+    target: Option<Bitrate>,
 }
 
 impl ShareSound {
@@ -27,7 +29,8 @@ impl ShareSound {
     }
 
     /// What the network has room for; `None`: nothing of it is sent.
-    pub fn encode(&self, bitrate: Option<Bitrate>) {
+    pub fn encode(&mut self, bitrate: Option<Bitrate>) {
+        self.target = bitrate;
         if let Some(send) = &self.send {
             send.set_bitrate(bitrate);
         }
@@ -50,13 +53,13 @@ impl MediaSession {
 
     /// Shares no sound any more.
     pub(super) fn close_share_sound(&mut self) {
-        self.share_sound =
-            ShareSound { generation: self.share_sound.generation + 1, ..ShareSound::default() };
+        let ShareSound { generation, target, .. } = self.share_sound;
+        self.share_sound = ShareSound { generation: generation + 1, target, ..ShareSound::default() };
     }
 
     /// Whether the sound of our screen is shared.
     pub fn shares_sound(&self) -> Switch {
-        if self.share_sound.send.is_some() { Switch::On } else { Switch::Off }
+        Switch::from(self.share_sound.send.is_some())
     }
 
     /// The sound was opened or not, or has ended; an error means that none is shared any more.
@@ -74,7 +77,7 @@ impl MediaSession {
         };
         let started = result.and_then(|source| {
             let name = source.name().to_owned();
-            match SoundSend::spawn(source, self.sink(), on_end) {
+            match SoundSend::spawn(source, self.share_sound.target, self.sink(), on_end) {
                 Ok(send) => Ok((name, send)),
                 Err(error) => Err(DeviceError::Broken { device: name, reason: error.to_string() }),
             }
@@ -89,6 +92,57 @@ impl MediaSession {
                 self.share_sound.state = DeviceState::Failed { reason: error.to_string() };
                 Err(error)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::clock;
+    use crate::config::Settings;
+    use crate::engine::frames::FrameSlots;
+    use crate::engine::parts::EngineParts;
+    use crate::media::frame::{BLOCK_SAMPLES, StereoBlock};
+
+    /// Something that plays, faster than life.
+    struct Loud;
+
+    impl StereoSource for Loud {
+        fn name(&self) -> &str {
+            "loud"
+        }
+
+        fn next_block(&mut self, _: Duration) -> Result<Option<StereoBlock>, DeviceError> {
+            std::thread::sleep(Duration::from_millis(1));
+            Ok(Some(StereoBlock { samples: [[0.3; 2]; BLOCK_SAMPLES], captured_at: clock::now() }))
+        }
+    }
+
+    #[test]
+    fn a_sound_that_there_is_no_room_for_is_not_sent_from_its_beginning_on_either() {
+        let parts = EngineParts::devices(Settings::default());
+        let mut session = MediaSession::new(parts, FrameSlots::new(), mpsc::channel(8).0);
+        for room in [None, Some(Bitrate::from_kbps(64)), None] {
+            session.share_sound.encode(room);
+            session.close_share_sound();
+            let generation = session.share_sound.generation;
+            session.on_share_sound(generation, Ok(Box::new(Loud))).unwrap();
+            let end = clock::now() + Duration::from_secs(10);
+            let stats = loop {
+                assert!(clock::now() < end, "nothing is played");
+                let stats = session.share_sound.stats().unwrap();
+                if stats.total_samples_duration > Duration::from_millis(100) {
+                    break stats;
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            };
+            assert_eq!(stats.target_bitrate, room.unwrap_or(Bitrate::ZERO));
+            assert_eq!(stats.packets > 0, room.is_some(), "{stats:?}");
         }
     }
 }
