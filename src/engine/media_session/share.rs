@@ -55,7 +55,7 @@ struct Running {
     minimised: bool,
     slot: Arc<Latest<VideoFrame>>,
     send: VideoSend,
-    /// After the encoder, so that it is dropped first.
+    /// `None` until it was opened.
     capture: Option<Capture>,
     /// Shows what others point at, where it can.
     overlay: Option<Overlay>,
@@ -127,8 +127,13 @@ impl Share {
 
 impl MediaSession {
     /// Opens a screen to be shown, in place of the one that is, with the sound of this computer or without.
+    /// Without a call nothing is opened: it would go out by itself in the next one.
     pub fn share(&mut self, target: ScreenTarget, mode: ShareMode, sound: Switch) {
         self.stop_share();
+        if !self.demand.call {
+            tracing::info!(%target, "not shared, the call is over");
+            return;
+        }
         let Some(Encoding { slot, send }) = self.share.ready.take().or_else(|| self.screen_encoding(mode))
         else {
             return;
@@ -317,6 +322,37 @@ impl MediaSession {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Settings;
+    use crate::engine::frames::FrameSlots;
+    use crate::engine::parts::{AudioChoice, EngineParts, SinkChoice, VideoChoice};
+    use crate::rtc::MediaSender;
+
+    #[test]
+    fn a_screen_that_is_chosen_when_the_call_is_over_is_not_captured_for_the_next_one() {
+        let parts = EngineParts {
+            video: VideoChoice::None,
+            audio: AudioChoice::None,
+            sink: SinkChoice::None,
+            ..EngineParts::devices(Settings::default())
+        };
+        let (events, mut told) = tokio::sync::mpsc::channel(8);
+        let mut session = MediaSession::new(parts, FrameSlots::new(), events);
+        let share = |session: &mut MediaSession| {
+            let target = ScreenTarget::Pattern(Resolution::new(160, 90));
+            session.share(target, ShareMode::Text, Switch::Off);
+            session.share_mode()
+        };
+        assert_eq!(share(&mut session), None);
+        session.start(MediaSender::new(drop));
+        assert_eq!(session.share_mode(), None);
+        assert_eq!(share(&mut session), Some(ShareMode::Text));
+        session.stop();
+        assert_eq!(share(&mut session), None);
+        drop(session);
+        let opened = std::iter::from_fn(|| told.blocking_recv());
+        let screens = opened.filter(|event| matches!(event, MediaEvent::Screen(..))).count();
+        assert_eq!(screens, 1, "only the one of the call");
+    }
 
     #[test]
     fn others_are_told_of_a_screen_once_the_desktop_has_no_question_left() {
