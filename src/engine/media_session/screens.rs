@@ -75,15 +75,14 @@ impl MediaSession {
         // Not joined: the window system may hang, and the generation makes a late result harmless.
         let choice = self.parts.share_sound.clone();
         let look = move || {
-            let sound = open::share_sound(&choice).err();
-            if events.blocking_send(MediaEvent::ShareSoundReach(generation, sound)).is_err() {
-                return;
-            }
-            while !stop.load(Ordering::Relaxed) {
-                if events.blocking_send(MediaEvent::Screens(generation, screen::targets())).is_err() {
-                    return;
-                }
+            let tell = |event| events.blocking_send(event).is_ok();
+            let screens = || tell(MediaEvent::Screens(generation, screen::targets()));
+            let sound = || tell(MediaEvent::ShareSoundReach(generation, open::share_sound(&choice).err()));
+            // The sound comes second: its server may take seconds to answer.
+            let mut heard = screens() && sound();
+            while heard && !stop.load(Ordering::Relaxed) {
                 std::thread::sleep(EVERY);
+                heard = screens();
             }
         };
         if let Err(error) = std::thread::Builder::new().name("screens".into()).spawn(look) {
@@ -128,5 +127,27 @@ impl MediaSession {
             ScreenItem { target, name, resolution, place }
         };
         list.into_iter().take(MOST).enumerate().map(item).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+    use crate::engine::frames::FrameSlots;
+    use crate::engine::parts::{EngineParts, ShareSoundChoice};
+
+    #[test]
+    fn what_can_be_shown_does_not_wait_for_what_can_be_heard() {
+        let parts = EngineParts {
+            share_sound: ShareSoundChoice::File("no such file.wav".into()),
+            ..EngineParts::devices(Settings::default())
+        };
+        let (events, mut told) = tokio::sync::mpsc::channel(8);
+        let mut session = MediaSession::new(parts, FrameSlots::new(), events);
+        session.look_at_screens(Switch::On);
+        assert!(matches!(told.blocking_recv(), Some(MediaEvent::Screens(..))));
+        assert!(matches!(told.blocking_recv(), Some(MediaEvent::ShareSoundReach(_, Some(_)))));
+        assert!(matches!(told.blocking_recv(), Some(MediaEvent::Screens(..))));
     }
 }
