@@ -15,7 +15,7 @@ mod mix;
 mod playing;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pulseaudio::protocol::{
     ChannelMap, ClientInfo, ClientInfoList, Command, CreateRecordStreamReply, Prop, Props,
@@ -27,7 +27,7 @@ use crate::clock;
 use crate::media::beat::Beat;
 use crate::media::frame::{BLOCK_SAMPLES, SAMPLE_RATE, Stereo, StereoBlock};
 use crate::media::{DeviceError, StereoSource};
-use connection::{Connection, ConnectionError, Message};
+use connection::{Connection, ConnectionError, Message, PATIENCE};
 use mix::Mix;
 use playing::{Ask, Input, Playing};
 
@@ -62,7 +62,8 @@ enum Question {
 /// See the module.
 pub struct SystemSound {
     connection: Connection,
-    questions: BTreeMap<u32, Question>,
+    /// What is not answered yet, and since when.
+    questions: BTreeMap<u32, (Question, Instant)>,
     /// The process of each client of the server.
     processes: BTreeMap<u32, u32>,
     /// Something has changed since the last list was asked for.
@@ -78,8 +79,12 @@ impl SystemSound {
     /// # Errors
     /// [`DeviceError`] that says what is wrong with the server.
     pub fn open() -> Result<Self, DeviceError> {
+        Connection::open().and_then(Self::begin).map_err(explain)
+    }
+
+    fn begin(connection: Connection) -> Result<Self, ConnectionError> {
         let mut this = Self {
-            connection: Connection::open().map_err(explain)?,
+            connection,
             questions: BTreeMap::new(),
             processes: BTreeMap::new(),
             stale: true,
@@ -87,22 +92,22 @@ impl SystemSound {
             mix: Mix::default(),
             beat: Beat::new(clock::now()),
         };
-        this.ask(Command::Subscribe(SubscriptionMask::SINK_INPUT), Question::Other).map_err(explain)?;
-        this.look().map_err(explain)?;
+        this.ask(Command::Subscribe(SubscriptionMask::SINK_INPUT), Question::Other)?;
+        this.look()?;
         Ok(this)
     }
 
     fn ask(&mut self, command: Command, question: Question) -> Result<(), ConnectionError> {
         let number = self.connection.ask(&command)?;
-        self.questions.insert(number, question);
+        self.questions.insert(number, (question, clock::now()));
         Ok(())
     }
 
     /// Asks who plays, unless that is being asked already. Clients first: some servers name the process
     /// there only.
     fn look(&mut self) -> Result<(), ConnectionError> {
-        let asked =
-            self.questions.values().any(|question| matches!(question, Question::Clients | Question::Inputs));
+        let of_lists = |(question, _): &_| matches!(question, Question::Clients | Question::Inputs);
+        let asked = self.questions.values().any(of_lists);
         if self.stale && !asked {
             self.stale = false;
             self.ask(Command::GetClientInfoList, Question::Clients)?;
@@ -115,12 +120,12 @@ impl SystemSound {
         match message {
             Message::Sound { stream, bytes } => self.mix.push(stream, moments(&bytes)),
             Message::Reply { question, answer } => {
-                if let Some(question) = self.questions.remove(&question) {
+                if let Some((question, _)) = self.questions.remove(&question) {
                     self.on_answer(question, &answer)?;
                 }
             }
             Message::Refused { question, reason } => {
-                if let Some(Question::Listen { input }) = self.questions.remove(&question) {
+                if let Some((Question::Listen { input }, _)) = self.questions.remove(&question) {
                     tracing::debug!(input, %reason, "a program is not listened to");
                     self.playing.refused(input);
                 }
@@ -199,6 +204,9 @@ impl StereoSource for SystemSound {
                 self.on_message(message).map_err(explain)?;
             }
             let now = clock::now();
+            if self.questions.values().any(|(_, since)| now.saturating_duration_since(*since) > PATIENCE) {
+                return Err(explain(ConnectionError::Silent));
+            }
             if let Some(due) = self.beat.step(now) {
                 let captured_at = due.checked_sub(LATENCY).unwrap_or(due);
                 return Ok(Some(StereoBlock { samples: self.mix.block(), captured_at }));
@@ -265,6 +273,8 @@ fn moments(bytes: &[u8]) -> impl Iterator<Item = Stereo> + '_ {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     #[test]
@@ -277,6 +287,21 @@ mod tests {
             props.set_bytes(Prop::ApplicationProcessId.to_c_str(), text);
             assert_eq!(process(&props), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_server_that_answers_no_more_is_given_up() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let mut sound = SystemSound::begin(Connection::unknown(ours)).unwrap();
+        assert!(sound.next_block(Duration::from_millis(20)).is_ok());
+        for (_, since) in sound.questions.values_mut() {
+            *since -= PATIENCE;
+        }
+        let error = sound.next_block(Duration::from_millis(20)).err().map(|error| error.to_string());
+        assert_eq!(
+            error.as_deref(),
+            Some("The sound of this computer does not work: the sound server does not answer")
+        );
     }
 
     #[test]

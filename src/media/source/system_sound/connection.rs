@@ -22,7 +22,7 @@ const LONGEST: usize = 4 << 20;
 const PIECE: usize = 64 * 1024;
 
 /// A server that takes longer than this to answer or to read is given up.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Messages that are not about a stream of ours.
 const CONTROL: u32 = u32::MAX;
@@ -131,7 +131,8 @@ impl Connection {
         Self::introduced(UnixStream::connect(path)?, cookie.unwrap_or_default())
     }
 
-    fn unknown(socket: UnixStream) -> Self {
+    /// With a server that was told nothing yet.
+    pub(super) fn unknown(socket: UnixStream) -> Self {
         let (version, piece) = (protocol::MAX_VERSION, Box::new([0; PIECE]));
         Self { socket, version, questions: 0, unread: Vec::new(), piece }
     }
