@@ -23,16 +23,17 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Starts the thread `cam`. `on_frame` gets every picture on that thread and must not block;
+    /// Starts the thread `name`. `on_frame` gets every picture on that thread and must not block;
     /// `on_end` is told when the source fails, but not when it is stopped.
     pub fn spawn(
+        name: &str,
         source: Box<dyn VideoSource>,
         on_frame: impl Fn(VideoFrame) + Send + 'static,
         on_end: impl FnOnce(DeviceError) + Send + 'static,
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
-        let thread = Worker::spawn("cam", move || {
+        let thread = Worker::spawn(name, move || {
             if let Err(error) = run(source, &stopped, on_frame) {
                 on_end(error);
             }
@@ -88,7 +89,7 @@ mod tests {
         let (frames, arrived) = sync_channel(1);
         let source = Box::new(Pattern::new(Resolution::new(160, 90)));
         let send = move |frame| drop(frames.try_send(frame));
-        let capture = Capture::spawn(source, send, |error| panic!("{error}")).unwrap();
+        let capture = Capture::spawn("cam", source, send, |error| panic!("{error}")).unwrap();
         assert_eq!(arrived.recv().unwrap().resolution(), Resolution::new(160, 90));
         drop(capture);
         while arrived.try_recv().is_ok() {}
@@ -99,7 +100,7 @@ mod tests {
     fn an_unplugged_source_says_so() {
         let (ends, ended) = sync_channel(1);
         let source = Box::new(Unplugged(Pattern::new(Resolution::new(160, 90))));
-        let _capture = Capture::spawn(source, |_| {}, move |error| ends.send(error).unwrap()).unwrap();
+        let _capture = Capture::spawn("cam", source, |_| {}, move |error| ends.send(error).unwrap()).unwrap();
         assert_eq!(ended.recv().unwrap(), DeviceError::Gone("Unplugged".to_owned()));
     }
 }

@@ -13,7 +13,6 @@ pub struct Latest<T> {
 #[derive(Debug)]
 struct State<T> {
     value: Option<T>,
-    overwritten: u64,
     woken: bool,
     closed: bool,
 }
@@ -29,7 +28,7 @@ pub enum Empty {
 
 impl<T> Default for Latest<T> {
     fn default() -> Self {
-        let state = State { value: None, overwritten: 0, woken: false, closed: false };
+        let state = State { value: None, woken: false, closed: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 }
@@ -46,11 +45,7 @@ impl<T> Latest<T> {
 
     /// Puts a value in, replacing one that nobody took.
     pub fn put(&self, value: T) {
-        let mut state = self.lock();
-        if state.value.replace(value).is_some() {
-            state.overwritten += 1;
-        }
-        drop(state);
+        self.lock().value = Some(value);
         self.changed.notify_one();
     }
 
@@ -80,11 +75,6 @@ impl<T> Latest<T> {
         self.changed.notify_one();
     }
 
-    /// How many values were replaced before anybody took them.
-    pub fn overwritten(&self) -> u64 {
-        self.lock().overwritten
-    }
-
     /// Ends the stream: a value still inside can be taken, then readers see [`Empty::Closed`].
     pub fn close(&self) {
         self.lock().closed = true;
@@ -103,7 +93,6 @@ mod tests {
         slot.put(2);
         assert_eq!(slot.take(Duration::ZERO), Ok(2));
         assert_eq!(slot.take(Duration::ZERO), Err(Empty::TimedOut));
-        assert_eq!(slot.overwritten(), 1);
     }
 
     #[test]

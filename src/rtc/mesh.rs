@@ -91,13 +91,13 @@ impl Mesh {
     ) -> Self {
         let queues = Queues::default();
         let first = getrandom::u32().unwrap_or_default();
-        let camera = Mutex::new(Packetizer::new(first as u16));
+        let others = Mutex::new(Packetizer::new(first as u16));
         let screen = Mutex::new(Packetizer::new((first >> 16) as u16));
         let media = {
             let queues = queues.clone();
             MediaSender::new(move |frame| {
                 let packetizer = match frame.kind {
-                    TrackKind::Audio | TrackKind::Video | TrackKind::ScreenSound => &camera,
+                    TrackKind::Audio | TrackKind::Video | TrackKind::ScreenSound => &others,
                     TrackKind::Screen => &screen,
                 };
                 let split = packetizer.lock().unwrap_or_else(PoisonError::into_inner).split(frame);

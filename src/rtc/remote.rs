@@ -19,7 +19,7 @@ const LONGEST_CANDIDATE: usize = 512;
 /// See [`LONGEST_CANDIDATE`]; what signaling carries at most.
 const LONGEST_DESCRIPTION: usize = signaling_protocol::MAX_SIGNAL;
 
-/// Media sections that a description may have: ours have two, a browser's a few more.
+/// Media sections that a description may have: ours have up to five, a browser's a few more.
 const MOST_SECTIONS: usize = 16;
 
 /// See the module.

@@ -190,7 +190,8 @@ impl Running {
         let send = VideoSend::spawn_screen(slot.clone(), out, Tuning { codec, content: Content::Text })?;
         send.set_target(EncoderTarget { bitrate, max_resolution: SIZE, max_fps: 30.0 });
         send.resume();
-        let capture = Capture::spawn(share()?, move |frame| slot.put(frame), |error| eprintln!("{error}"))?;
+        let capture =
+            Capture::spawn("screen", share()?, move |frame| slot.put(frame), |error| eprintln!("{error}"))?;
         Ok(Self { encoded, send, _capture: capture })
     }
 }

@@ -102,7 +102,7 @@ impl MediaSession {
         let on_end = move |error| {
             events.blocking_send(MediaEvent::Ended(DeviceKind::Camera, error)).ok();
         };
-        match Capture::spawn(source, on_frame, on_end) {
+        match Capture::spawn("cam", source, on_frame, on_end) {
             Ok(capture) => self.capture = Some(capture),
             Err(error) => {
                 self.camera.state = DeviceState::Failed { reason: error.to_string() };

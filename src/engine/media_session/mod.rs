@@ -329,7 +329,7 @@ impl MediaSession {
         self.demand.any() || self.playout.is_some()
     }
 
-    /// Ourselves, and who is speaking.
+    /// Ourselves, who is speaking, and whose screen is seen; of those that ended the pictures are forgotten.
     pub fn fill(&self, view: &mut CallView) {
         let audio = self.audio_send.as_ref().filter(|_| self.microphone.state.is_on());
         view.me = LocalView {
@@ -347,6 +347,7 @@ impl MediaSession {
             let track = self.playout.as_ref().and_then(|playout| playout.track(peer.peer.as_str()));
             peer.speaking = track.is_some_and(|track| track.speaking());
             peer.has_picture = self.frames.frame(&FrameKey::Remote(peer.peer.clone())).is_some();
+            self.forget_ended_screen(peer);
             peer.screen = self.remote_screen(peer);
         }
     }

@@ -112,15 +112,17 @@ impl MediaSession {
         }
     }
 
-    /// A participant's screen, while it is shared and there is a picture of it. One that is not shared
-    /// any more is forgotten, so that the next share does not begin with it.
-    pub(super) fn remote_screen(&self, peer: &PeerView) -> Option<ScreenPicture> {
-        let key = FrameKey::Screen(peer.peer.clone());
+    /// Forgets the picture of a screen that is not shared any more, so that the next share does not begin
+    /// with it.
+    pub(super) fn forget_ended_screen(&self, peer: &PeerView) {
         if !peer.media.screen {
-            self.frames.remove(&key);
-            return None;
+            self.frames.remove(&FrameKey::Screen(peer.peer.clone()));
         }
-        let frame = self.frames.frame(&key)?;
+    }
+
+    /// A participant's screen, if there is a picture of it.
+    pub(super) fn remote_screen(&self, peer: &PeerView) -> Option<ScreenPicture> {
+        let frame = self.frames.frame(&FrameKey::Screen(peer.peer.clone()))?;
         let stats = self.remotes.get(&peer.peer)?.screen.as_ref()?.stats();
         Some(ScreenPicture { codec: stats.codec?, resolution: frame.resolution(), fps: stats.fps.round() })
     }

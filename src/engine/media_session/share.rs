@@ -275,7 +275,7 @@ impl MediaSession {
                 device: running.name.clone(),
                 reason: error.to_string(),
             };
-            Capture::spawn(source, on_frame, on_end).map_err(broken)
+            Capture::spawn("screen", source, on_frame, on_end).map_err(broken)
         });
         match started {
             Ok(capture) => {

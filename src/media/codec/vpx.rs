@@ -358,7 +358,8 @@ fn controls(tuning: Tuning, resolution: Resolution, rate: Rate) -> Vec<(vpx::vp8
     ];
     match tuning.codec {
         VideoCodec::Vp8 => controls.extend([
-            // 100 and screen mode 2 are libwebrtc's for screens.
+            // 100 is libwebrtc's for screens. Its screen mode 2 drops what comes out too large, as the first
+            // picture of a page does; 1 sends it.
             (id::VP8E_SET_STATIC_THRESHOLD, if screen { 100 } else { 1 }),
             (id::VP8E_SET_TOKEN_PARTITIONS, 0),
             (id::VP8E_SET_NOISE_SENSITIVITY, 0),
