@@ -236,7 +236,7 @@ fn marks_are_not_captured(folder: &Path) {
     let mut pointing = Pointing::begin(folder, "monitor");
     std::thread::sleep(Duration::from_secs(2));
     let before = pointing.callee.frames("cap-share.log").len();
-    let processor = pointing.callee.processor_time("");
+    let (processor, _) = pointing.callee.processor_time("");
     for n in 0..120 {
         pointing.caller.say(&format!(
             "draw {},{}",
@@ -246,7 +246,7 @@ fn marks_are_not_captured(folder: &Path) {
         std::thread::sleep(Duration::from_millis(17));
     }
     assert!(desktop.look((0, 0, 1920, 1080)).bounds(ink).is_some());
-    let processor = (pointing.callee.processor_time("") - processor) / (120.0 * 0.017);
+    let processor = (pointing.callee.processor_time("").0 - processor) / (120.0 * 0.017);
     // Until everything has faded, and a little longer.
     std::thread::sleep(Duration::from_secs(6));
     let more = pointing.callee.frames("cap-share.log").len() - before;

@@ -178,7 +178,7 @@ impl CallMachine {
                 if let Some(member) = self.member(&peer.peer) {
                     member.media = peer.media;
                 }
-                self.on_back(&peer.peer, now);
+                self.on_back(&peer.peer, now, out);
             }
             ServerMessage::PeerLeft { peer, reason } => self.on_left(&peer, reason, now, out),
             ServerMessage::PeerAway { peer } => {
@@ -187,7 +187,7 @@ impl CallMachine {
                     self.dirty = true;
                 }
             }
-            ServerMessage::PeerBack { peer } => self.on_back(&peer, now),
+            ServerMessage::PeerBack { peer } => self.on_back(&peer, now, out),
             ServerMessage::Sig { from, signal } => self.on_sig(&from, signal, now, out),
             ServerMessage::State { from, media } => {
                 if let Some(member) = self.member(&from) {
@@ -404,13 +404,15 @@ impl CallMachine {
         }
     }
 
-    fn on_back(&mut self, peer: &PeerId, now: Instant) {
-        if let Some(member) = self.member(peer) {
-            member.away = false;
-            member.orphaned = false;
-            member.watch.on_reachable(now);
-            self.dirty = true;
-        }
+    fn on_back(&mut self, peer: &PeerId, now: Instant, out: &mut Vec<Effect>) {
+        let Some(member) = self.member(peer) else { return };
+        member.away = false;
+        member.orphaned = false;
+        member.watch.on_reachable(now);
+        self.dirty = true;
+        // Whoever hoped for their place does not get it.
+        let knockers: Vec<PeerId> = self.knockers.iter().map(|knocker| knocker.info.peer.clone()).collect();
+        knockers.iter().for_each(|knocker| self.turn_away(knocker, DeclineReason::Busy, out));
     }
 
     fn on_left(&mut self, peer: &PeerId, reason: LeaveReason, now: Instant, out: &mut Vec<Effect>) {
@@ -497,7 +499,12 @@ impl CallMachine {
                 let Some(member) = self.member(&peer) else { return };
                 let text = format!("{} could not be let in: {message}", member.name);
                 self.drop_member(&peer, out);
-                self.notice(Severity::Warning, text, now);
+                match code {
+                    // Who had been away was back before their place could be given: they hear of our end, and
+                    // find us again.
+                    ErrorCode::RoomFull => self.end(EndReason::Failed(text), now, out),
+                    _ => self.notice(Severity::Warning, text, now),
+                }
             }
             Some(Request::Set) => self.notice(Severity::Warning, message, now),
             Some(Request::Refresh) => self.refresh_at = Some(now + REFRESH_AGAIN),

@@ -17,13 +17,15 @@ pub fn log_frames(frames: &FrameSlots, log: &Log, dump_ms: u64) {
     frames.on_new_frame(move |key, frame| {
         let number = marker::read(frame).map_or(-1, i64::from);
         let size = frame.resolution();
-        let (file, at) = match key {
-            FrameKey::Local => (LogFile::Captured, clock::unix_ms_at(frame.captured_at)),
-            FrameKey::OwnScreen => (LogFile::CapturedScreen, clock::unix_ms_at(frame.captured_at)),
-            FrameKey::Remote(_) => (LogFile::Rendered, clock::unix_ms()),
-            FrameKey::Screen(_) => (LogFile::RenderedScreen, clock::unix_ms()),
+        let file = match key {
+            FrameKey::Local => LogFile::Captured,
+            FrameKey::OwnScreen => LogFile::CapturedScreen,
+            FrameKey::Remote(_) => LogFile::Rendered,
+            FrameKey::Screen(_) => LogFile::RenderedScreen,
             FrameKey::Listed(_) => return,
         };
+        // Of a picture of the other side: when it was decoded, on its way to the screen.
+        let at = clock::unix_ms_at(frame.captured_at);
         log.line(file, format!("{at:.3} {number} {size}"));
         let (dump, what) = match key {
             FrameKey::Local | FrameKey::OwnScreen | FrameKey::Listed(_) => return,

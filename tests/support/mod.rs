@@ -156,16 +156,18 @@ impl Probe {
         self.process.id()
     }
 
-    /// Seconds for which its threads whose names begin so have run on a processor.
+    /// Seconds for which its threads whose names begin so have run on a processor, and waited for one.
     #[allow(dead_code, reason = "few tests look into a process")]
-    pub fn processor_time(&self, thread: &str) -> f64 {
+    pub fn processor_time(&self, thread: &str) -> (f64, f64) {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
         let of = |task: PathBuf| {
             let named = std::fs::read_to_string(task.join("comm")).ok()?.starts_with(thread);
-            let ran = std::fs::read_to_string(task.join("schedstat")).ok()?;
-            named.then(|| ran.split(' ').next()?.parse::<f64>().ok()).flatten()
+            let told = std::fs::read_to_string(task.join("schedstat")).ok()?;
+            let mut times = told.split(' ').map_while(|nanos| nanos.parse::<f64>().ok());
+            named.then_some((times.next()? / 1e9, times.next()? / 1e9))
         };
-        tasks.filter_map(|task| of(task.ok()?.path())).sum::<f64>() / 1e9
+        let all = tasks.filter_map(|task| of(task.ok()?.path()));
+        all.fold((0.0, 0.0), |(ran, waited), (more, longer)| (ran + more, waited + longer))
     }
 
     pub fn say(&mut self, line: &str) {

@@ -172,10 +172,28 @@ fn somebody_who_is_back_before_we_decide_keeps_the_place() {
     test.says(ServerMessage::PeerAway { peer: peer("bob") });
     test.path("bob", PeerPhase::Reconnecting);
     test.knocks("eve", vec![proven(DescriptionKind::Offer, 7)]);
-    test.says(ServerMessage::PeerBack { peer: peer("bob") });
-    let effects = test.give(Input::Accept(peer("eve")));
-    assert!(!tells_the_visitor(&effects) && test.notices().contains("one visitor only"));
+    let effects = test.says(ServerMessage::PeerBack { peer: peer("bob") });
+    assert!(
+        matches!(sent(&effects)[..], [ClientMessage::RoomDecline { reason: DeclineReason::Busy, .. }]),
+        "who hoped for it does not wait any longer"
+    );
+    assert!(test.view().visitors.is_empty());
+    assert!(!tells_the_visitor(&test.give(Input::Accept(peer("eve")))));
     assert_eq!(test.view().peers[0].name, "BOB");
+}
+
+#[test]
+fn somebody_who_is_back_while_we_answer_their_successor_does_not_sit_in_a_dead_call() {
+    let mut test = Test::calling();
+    test.says(ServerMessage::PeerAway { peer: peer("bob") });
+    test.path("bob", PeerPhase::Reconnecting);
+    test.knocks("eve", vec![proven(DescriptionKind::Offer, 7)]);
+    test.give(Input::Accept(peer("eve")));
+    test.says(ServerMessage::PeerBack { peer: peer("bob") });
+    let effects = test.answers("eve");
+    let effects = test.refuses(&effects, ErrorCode::RoomFull);
+    assert!(matches!(sent(&effects)[..], [ClientMessage::RoomLeave { .. }]), "{effects:?}");
+    assert!(matches!(test.ended(), EndReason::Failed(why) if why.contains("EVE")));
 }
 
 #[test]

@@ -322,13 +322,13 @@ async fn after_a_sleep_a_path_that_does_not_answer_is_replaced_at_once() {
     let lose_every = call.wire.as_ref().map(|wire| wire.lose_every.clone()).expect("just set");
     let mut talk = Talk::begin(call).await;
     let before = talk.call.a.pair.clone();
-    talk.call.a.mesh.network_news(&News::Woke { slept: PATIENCE });
+    talk.call.a.mesh.network_news(&News::Woke { slept: Duration::from_secs(10) });
     talk.turns(150).await;
     assert_eq!(talk.call.a.pair, before, "it answers");
     lose_every.store(1, std::sync::atomic::Ordering::Relaxed);
     talk.call.wire.as_mut().expect("set").ends = true;
     let start = clock::now();
-    talk.call.a.mesh.network_news(&News::Woke { slept: PATIENCE });
+    talk.call.a.mesh.network_news(&News::Woke { slept: Duration::from_secs(10) });
     talk.go_on("replaced", |call| call.a.pair != before).await;
     println!("replaced after {:?}", start.elapsed());
     talk.call.close().await;
