@@ -51,6 +51,43 @@ impl CursorImage {
     }
 }
 
+/// The cursor as it was drawn last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    image: CursorImage,
+    /// Where it points; `None` while it is elsewhere.
+    at: Option<(i32, i32)>,
+}
+
+impl Cursor {
+    /// It points there now, and looks like `image`, if that is known to be new. What looks different then:
+    /// where it was and where it is.
+    pub fn turn_to(&mut self, at: Option<(i32, i32)>, image: Option<CursorImage>) -> Vec<Rect> {
+        let image = image.filter(|image| *image != self.image);
+        if at == self.at && image.is_none() {
+            return Vec::new();
+        }
+        let before = self.rect();
+        self.at = at;
+        if let Some(image) = image {
+            self.image = image;
+        }
+        [before, self.rect()].into_iter().flatten().collect()
+    }
+
+    /// Where it covers pixels.
+    fn rect(&self) -> Option<Rect> {
+        self.image.rect(self.at?)
+    }
+
+    /// Draws it into the pixels of a part, as [`CursorImage::draw`] does.
+    pub fn draw(&self, part: Rect, pixels: &mut [u8]) {
+        if let Some(at) = self.at {
+            self.image.draw(at, part, pixels);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +117,18 @@ mod tests {
                 assert_eq!(white, usize::from(part.contains(x, y)), "at {x},{y}");
             }
         }
+    }
+
+    #[test]
+    fn what_it_leaves_and_what_it_covers_looks_different() {
+        let mut shown = Cursor::default();
+        let (here, there) = (Rect::new(1, 1, 2, 2), Rect::new(9, 1, 2, 2));
+        assert_eq!(shown.turn_to(Some((1, 1)), Some(cursor())), [here]);
+        assert_eq!(shown.turn_to(Some((1, 1)), None), []);
+        assert_eq!(shown.turn_to(Some((1, 1)), Some(cursor())), [], "it looks as before");
+        assert_eq!(shown.turn_to(Some((9, 1)), None), [here, there]);
+        assert_eq!(shown.turn_to(None, None), [there]);
+        assert_eq!(shown.turn_to(None, None), []);
     }
 
     #[test]

@@ -3,20 +3,23 @@
 //!
 //! ```text
 //!  thread "screen-portal": dialog ─▶ session, held until the end ─▶ who ended it
-//!  thread "screen-stream": PipeWire buffers ─▶ I420 ─▶ Latest slot ─▶ next_frame
+//!  thread "screen-stream": PipeWire buffers ─▶ Scene: pixels, what changed, cursor ─▶ next_frame: I420
 //! ```
 //!
 //! The desktop's own dialog chooses; where we may, we are remembered and it does not ask again. The
-//! desktop draws the cursor into the pictures.
+//! cursor comes beside the pictures, if the desktop can do that, and is drawn in by us: so a cursor that
+//! moves over what stands still costs the desktop no picture.
 
+mod additions;
 mod buffer;
+mod scene;
 mod stream;
 mod wanted;
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use ashpd::desktop::screencast::{CursorMode, Screencast, SelectSourcesOptions, SourceType};
 use ashpd::desktop::{PersistMode, ResponseError};
@@ -24,11 +27,13 @@ use futures_util::StreamExt;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{ScreenEvent, ScreenEvents, ShareMode};
+use crate::clock;
 use crate::media::frame::VideoFrame;
 use crate::media::latest::{Empty, Latest};
 use crate::media::worker::Worker;
 use crate::media::{DeviceError, VideoSource};
 use crate::units::Resolution;
+use scene::Scene;
 use stream::Stream;
 
 /// How long the desktop may take to send its first picture.
@@ -45,8 +50,29 @@ fn ended(name: &str) -> DeviceError {
     DeviceError::Closed(format!("The share of {}", name.to_lowercase()))
 }
 
-/// Pictures, or why there are no more.
-type Slot = Latest<Result<VideoFrame, DeviceError>>;
+/// From the threads that listen to the desktop to the one that asks for pictures.
+#[derive(Default)]
+struct Feed {
+    scene: Mutex<Scene>,
+    /// That there is news of the scene, or why there will be none.
+    news: Latest<Result<(), DeviceError>>,
+}
+
+impl Feed {
+    fn scene(&self) -> MutexGuard<'_, Scene> {
+        self.scene.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The scene may look different.
+    fn tell(&self) {
+        self.news.put_if_empty(Ok(()));
+    }
+
+    fn end(&self, error: DeviceError) {
+        self.news.put(Err(error));
+        self.news.close();
+    }
+}
 
 /// A screen or window that the desktop gives us. Dropping it ends the session.
 pub struct PortalScreen {
@@ -55,9 +81,11 @@ pub struct PortalScreen {
     name: &'static str,
     mode: ShareMode,
     resolution: Resolution,
-    /// How long was waited for the first picture, until it came.
-    waited: Option<Duration>,
-    pictures: Arc<Slot>,
+    /// When the first picture must be there, until it is.
+    overdue: Option<Instant>,
+    /// No picture before this: a desktop may tell of every step of the cursor.
+    next_look: Instant,
+    feed: Arc<Feed>,
     events: ScreenEvents,
     /// Both held for their drop.
     _stream: Stream,
@@ -80,29 +108,29 @@ impl PortalScreen {
         remembered: Option<&str>,
         events: ScreenEvents,
     ) -> Result<Self, DeviceError> {
-        let (pictures, stop) = (Arc::new(Slot::new()), CancellationToken::new());
+        let (feed, stop) = (Arc::new(Feed::default()), CancellationToken::new());
         let (tell, answer) = sync_channel(1);
         let work = Session {
             remembered: remembered.map(str::to_owned),
-            pictures: pictures.clone(),
+            feed: Arc::clone(&feed),
             stop: stop.clone(),
         };
         let session = Worker::spawn("screen-portal", move || work.run(tell)).map_err(|e| broken(&e))?;
         let stop = stop.drop_guard();
         let mut opened = answer.recv().map_err(|_| broken(&"the desktop's portal gave no answer"))??;
         let (name, remember) = (opened.name, opened.remember.take());
-        let stream = Stream::start(opened, mode.fps(), pictures.clone())?;
+        let stream = Stream::start(opened, mode.fps(), Arc::clone(&feed))?;
         if let Some(token) = remember {
             events(ScreenEvent::Remember(token));
         }
-        let resolution = Resolution::new(1920, 1080);
-        let waited = Some(Duration::ZERO);
+        let now = clock::now();
         Ok(Self {
             name,
             mode,
-            resolution,
-            waited,
-            pictures,
+            resolution: Resolution::new(1920, 1080),
+            overdue: Some(now + FIRST),
+            next_look: now,
+            feed,
             events,
             _stop: stop,
             _stream: stream,
@@ -121,25 +149,31 @@ impl VideoSource for PortalScreen {
     }
 
     fn next_frame(&mut self, timeout: Duration) -> Result<Option<VideoFrame>, DeviceError> {
-        match self.pictures.take(timeout) {
-            Ok(Ok(frame)) => {
-                self.waited = None;
+        let deadline = clock::now() + timeout;
+        loop {
+            std::thread::sleep(self.next_look.min(deadline).saturating_duration_since(clock::now()));
+            let now = clock::now();
+            if now < self.next_look {
+                return Ok(None);
+            }
+            match self.feed.news.take(deadline.saturating_duration_since(now)) {
+                Ok(news) => news?,
+                Err(Empty::TimedOut) if self.overdue.is_some_and(|overdue| overdue < clock::now()) => {
+                    return Err(broken(&"the desktop sends no pictures"));
+                }
+                Err(Empty::TimedOut) => return Ok(None),
+                Err(Empty::Closed) => return Err(ended(self.name)),
+            }
+            let drawn = self.feed.scene().draw().map_err(|error| broken(&error))?;
+            if let Some(frame) = drawn {
+                self.overdue = None;
+                // One after the other as the desktop sends them; only faster ones wait.
+                self.next_look = (self.next_look + self.mode.interval()).max(now);
                 if std::mem::replace(&mut self.resolution, frame.resolution()) != frame.resolution() {
                     (self.events)(ScreenEvent::Resized(frame.resolution()));
                 }
-                Ok(Some(frame))
+                return Ok(Some(frame));
             }
-            Ok(Err(error)) => Err(error),
-            Err(Empty::TimedOut) => {
-                if let Some(waited) = &mut self.waited {
-                    *waited += timeout;
-                    if *waited > FIRST {
-                        return Err(broken(&"the desktop sends no pictures"));
-                    }
-                }
-                Ok(None)
-            }
-            Err(Empty::Closed) => Err(ended(self.name)),
         }
     }
 }
@@ -168,7 +202,7 @@ fn refusal(error: ashpd::Error) -> DeviceError {
 /// The thread that talks with the portal.
 struct Session {
     remembered: Option<String>,
-    pictures: Arc<Slot>,
+    feed: Arc<Feed>,
     stop: CancellationToken,
 }
 
@@ -190,8 +224,8 @@ impl Session {
         let portal = Screencast::new().await?;
         let session = portal.create_session(Default::default()).await?;
         let cursors = portal.available_cursor_modes().await.unwrap_or(CursorMode::Hidden.into());
-        let cursor =
-            if cursors.contains(CursorMode::Embedded) { CursorMode::Embedded } else { CursorMode::Hidden };
+        let wanted = [CursorMode::Metadata, CursorMode::Embedded];
+        let cursor = wanted.into_iter().find(|mode| cursors.contains(*mode)).unwrap_or(CursorMode::Hidden);
         let kinds = portal.available_source_types().await?;
         let options = SelectSourcesOptions::default()
             .set_cursor_mode(cursor)
@@ -214,8 +248,7 @@ impl Session {
         tell.try_send(Ok(Opened { remote, node, name, remember })).ok();
         tokio::select! {
             _ = closed.next() => {
-                self.pictures.put(Err(ended(name)));
-                self.pictures.close();
+                self.feed.end(ended(name));
                 Ok(())
             }
             () = self.stop.cancelled() => session.close().await,

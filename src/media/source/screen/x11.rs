@@ -22,7 +22,7 @@ use x11rb::protocol::damage::{ConnectionExt as _, ReportLevel};
 use x11rb::protocol::xfixes::ConnectionExt as _;
 
 use super::canvas::Canvas;
-use super::cursor::CursorImage;
+use super::cursor::Cursor;
 use super::rect::{Changes, Rect};
 use super::{ScreenEvent, ScreenEvents, ScreenTarget, ShareMode};
 use crate::clock;
@@ -61,20 +61,13 @@ pub struct X11Screen {
     /// What changed under them, and is looked at when they are gone.
     withheld: BTreeSet<Tile>,
     cursor: Cursor,
+    /// The cursor's shape is known to be old.
+    reshaped: bool,
     /// Looks in a row that the server refused.
     refusals: u32,
     /// No look before this.
     next_look: Instant,
     recheck: Instant,
-}
-
-/// The cursor as it was drawn last, and whether its shape is known to be old.
-#[derive(Debug, Default)]
-struct Cursor {
-    image: CursorImage,
-    /// Where it points in the picture; `None` while it is elsewhere.
-    at: Option<(i32, i32)>,
-    stale: bool,
 }
 
 impl X11Screen {
@@ -114,7 +107,8 @@ impl X11Screen {
             changes: Changes::default(),
             veil,
             withheld: BTreeSet::new(),
-            cursor: Cursor { stale: true, ..Cursor::default() },
+            cursor: Cursor::default(),
+            reshaped: true,
             refusals: 0,
             next_look: now,
             recheck: now + RECHECK,
@@ -186,7 +180,7 @@ impl X11Screen {
         while let Some(event) = self.desktop.conn.poll_for_event()? {
             match event {
                 Event::DamageNotify(_) => self.damaged = true,
-                Event::XfixesCursorNotify(_) => self.cursor.stale = true,
+                Event::XfixesCursorNotify(_) => self.reshaped = true,
                 Event::RandrScreenChangeNotify(_) | Event::RandrNotify(_) => self.locate()?,
                 event => {
                     if self.subject.on_event(&event)? {
@@ -246,16 +240,13 @@ impl X11Screen {
             // One just outside may still reach in.
             Rect::new(-64, -64, bounds.width + 128, bounds.height + 128).contains(*x, *y)
         });
-        if at == self.cursor.at && !(self.cursor.stale && at.is_some()) {
-            return Ok(());
-        }
-        let covered = |cursor: &Cursor| cursor.at.and_then(|at| cursor.image.rect(at)?.even(bounds));
-        let before = covered(&self.cursor);
-        self.cursor.at = at;
-        if std::mem::take(&mut self.cursor.stale) {
-            self.cursor.image = self.desktop.cursor()?;
-        }
-        for rect in [before, covered(&self.cursor)].into_iter().flatten() {
+        // Nobody sees the shape of one that is elsewhere.
+        let image = if at.is_some() && std::mem::take(&mut self.reshaped) {
+            Some(self.desktop.cursor()?)
+        } else {
+            None
+        };
+        for rect in self.cursor.turn_to(at, image).into_iter().filter_map(|rect| rect.even(bounds)) {
             self.changes.add(rect);
         }
         Ok(())
@@ -273,9 +264,7 @@ impl X11Screen {
             self.canvas.fill(&mut planes, *part, |band, pixels| {
                 grabbed.read(offset, pixels)?;
                 offset += pixels.len();
-                if let Some(at) = cursor.at {
-                    cursor.image.draw(at, band, pixels);
-                }
+                cursor.draw(band, pixels);
                 Ok::<_, XError>(())
             })?;
         }

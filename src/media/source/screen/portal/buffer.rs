@@ -1,5 +1,5 @@
-//! A buffer of PipeWire's while it is ours: its pixels, and which part of them is meant. The only file
-//! for PipeWire with `unsafe`: the crate's own buffer does not tell of the part.
+//! A buffer of PipeWire's while it is ours: its pixels, and what stands beside them. The only file for
+//! PipeWire with `unsafe`: the crate's own buffer does not tell of the latter.
 #![allow(unsafe_code, reason = "PipeWire is a C library; every block says why it is sound")]
 
 use std::ptr::NonNull;
@@ -8,8 +8,6 @@ use pipewire as pw;
 use pw::spa;
 use pw::spa::buffer::{ChunkFlags, Data};
 use pw::stream::StreamRef;
-
-use crate::media::source::screen::Rect;
 
 /// Goes back to the stream when it is dropped.
 pub struct Buffer<'s> {
@@ -48,19 +46,13 @@ impl<'s> Buffer<'s> {
         Some((bytes.get(chunk.offset() as usize..)?, Some(stride).filter(|stride| *stride > 0)))
     }
 
-    /// The part that is meant, if the desktop names one.
-    pub fn crop(&self) -> Option<Rect> {
-        let size = size_of::<spa::sys::spa_meta_region>();
-        // SAFETY: looks through the list of the buffer's additions, and answers with one that has at
-        // least this size, or with nothing.
-        let found = unsafe {
-            spa::sys::spa_buffer_find_meta_data(self.inner()?, spa::sys::SPA_META_VideoCrop, size)
-                .cast::<spa::sys::spa_meta_region>()
-                .as_ref()
-        };
-        let spa::sys::spa_region { position, size } = found?.region;
-        (size.width > 0 && size.height > 0)
-            .then(|| Rect::new(position.x, position.y, size.width, size.height))
+    /// What stands beside the picture, of this kind (`SPA_META_…`).
+    pub fn addition(&self, kind: u32) -> Option<&[u8]> {
+        // SAFETY: looks through the list of the buffer's additions, which stays as long as the buffer.
+        let found = unsafe { spa::sys::spa_buffer_find_meta(self.inner()?, kind).as_ref() }?;
+        // SAFETY: PipeWire keeps this many bytes there for as long as the buffer exists.
+        NonNull::new(found.data)
+            .map(|data| unsafe { std::slice::from_raw_parts(data.cast().as_ptr(), found.size as usize) })
     }
 }
 

@@ -1,7 +1,10 @@
-//! A stream of pictures from PipeWire, on a thread of its own.
+//! A stream of buffers from PipeWire, on a thread of its own, which tell a [`Scene`] of pictures and of
+//! the cursor.
 //!
 //! Pictures come in whatever size the desktop says, and of them the part that it says, both of which
 //! may change at any time.
+//!
+//! [`Scene`]: super::scene::Scene
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -14,13 +17,11 @@ use pw::spa::pod::Pod;
 use pw::stream::{StreamFlags, StreamRef, StreamState};
 
 use super::buffer::Buffer;
-use super::{Opened, Slot, broken, ended, wanted};
-use crate::clock;
+use super::{Feed, Opened, additions, broken, ended, wanted};
 use crate::media::DeviceError;
-use crate::media::convert::{PixelFormat, RawPicture, to_i420};
-use crate::media::frame::{FramePool, VideoFrame};
-use crate::media::source::screen::Rect;
+use crate::media::convert::{ConvertError, PixelFormat, RawPicture};
 use crate::media::worker::Worker;
+use crate::units::Resolution;
 
 /// Asks the thread to end.
 struct Stop;
@@ -34,13 +35,13 @@ pub struct Stream {
 
 impl Stream {
     /// Connects to the node that the portal gave.
-    pub fn start(opened: Opened, fps: f64, pictures: Arc<Slot>) -> Result<Self, DeviceError> {
+    pub fn start(opened: Opened, fps: f64, feed: Arc<Feed>) -> Result<Self, DeviceError> {
         let (stop, stopped) = pw::channel::channel();
         let (tell, answer) = sync_channel(1);
         let thread = Worker::spawn("screen-stream", move || {
             let told = tell.clone();
             let connected = move || drop(tell.try_send(Ok(())));
-            if let Err(error) = run(opened, fps, pictures, stopped, connected) {
+            if let Err(error) = run(opened, fps, feed, stopped, connected) {
                 told.try_send(Err(broken(&format!("PipeWire refused: {error}")))).ok();
             }
         });
@@ -60,16 +61,18 @@ impl Drop for Stream {
 struct State {
     name: &'static str,
     format: VideoInfoRaw,
-    pool: FramePool,
-    pictures: Arc<Slot>,
-    last: Option<VideoFrame>,
+    /// The next picture is the first one of this format.
+    renewed: bool,
+    feed: Arc<Feed>,
+    /// What the desktop said of its cursor could not be, once.
+    complained: bool,
     main_loop: pw::main_loop::MainLoop,
 }
 
 fn run(
     opened: Opened,
     fps: f64,
-    pictures: Arc<Slot>,
+    feed: Arc<Feed>,
     stopped: pw::channel::Receiver<Stop>,
     connected: impl FnOnce(),
 ) -> Result<(), pw::Error> {
@@ -93,16 +96,16 @@ fn run(
     let state = State {
         name: opened.name,
         format: VideoInfoRaw::default(),
-        pool: FramePool::new(),
-        pictures,
-        last: None,
+        renewed: true,
+        feed,
+        complained: false,
         main_loop: main_loop.clone(),
     };
     let _listener = stream
         .add_local_listener_with_user_data(state)
         .state_changed(|_, state, _, now| state.on_state(now))
         .param_changed(|stream, state, id, param| state.on_param(stream, id, param))
-        .process(|stream, state| state.on_buffer(stream))
+        .process(|stream, state| state.on_buffers(stream))
         .register()?;
     let wanted = wanted::formats(fps);
     let Some(wanted) = Pod::from_bytes(&wanted) else { return Err(pw::Error::CreationFailed) };
@@ -115,8 +118,7 @@ fn run(
 
 impl State {
     fn end(&self, error: DeviceError) {
-        self.pictures.put(Err(error));
-        self.pictures.close();
+        self.feed.end(error);
         self.main_loop.quit();
     }
 
@@ -134,50 +136,44 @@ impl State {
         if self.format.parse(param).is_err() {
             return self.end(broken(&"PipeWire offers pictures of a kind that is not understood"));
         }
-        let (memory, crop) = (wanted::memory(), wanted::crop());
-        let mut wanted: Vec<&Pod> =
-            [&memory, &crop].into_iter().filter_map(|bytes| Pod::from_bytes(bytes)).collect();
+        self.renewed = true;
+        let wanted = [wanted::memory(), wanted::crop(), wanted::damage(), wanted::cursor()];
+        let mut wanted: Vec<&Pod> = wanted.iter().filter_map(|bytes| Pod::from_bytes(bytes)).collect();
         if let Err(error) = stream.update_params(&mut wanted) {
             self.end(broken(&format!("PipeWire refused the kind of memory: {error}")));
         }
     }
 
-    fn on_buffer(&mut self, stream: &StreamRef) {
-        // Only the newest picture counts.
-        let mut newest: Option<Buffer> = None;
+    fn on_buffers(&mut self, stream: &StreamRef) {
         while let Some(buffer) = Buffer::next(stream) {
-            if buffer.pixels().is_some() {
-                newest = Some(buffer);
+            if let Err(error) = self.take_in(&buffer) {
+                return self.end(broken(&error));
             }
         }
-        let Some(buffer) = newest else { return };
-        let Some((pixels, stride)) = buffer.pixels() else { return };
+        self.feed.tell();
+    }
+
+    /// Every buffer counts, also one that is old already: only one of them may say how the cursor looks.
+    fn take_in(&mut self, buffer: &Buffer) -> Result<(), ConvertError> {
+        let mut scene = self.feed.scene();
+        match buffer.addition(spa::sys::SPA_META_Cursor).map(additions::cursor) {
+            Some(Ok(news)) => scene.point(news),
+            Some(Err(error)) if !std::mem::replace(&mut self.complained, true) => {
+                tracing::warn!(%error, "the desktop's cursor is not understood");
+            }
+            Some(Err(_)) | None => {}
+        }
         let format = match self.format.format() {
             VideoFormat::BGRx | VideoFormat::BGRA => PixelFormat::Bgra,
             VideoFormat::RGBx | VideoFormat::RGBA => PixelFormat::Rgba,
-            _ => return,
+            _ => return Ok(()),
         };
+        let Some((data, stride)) = buffer.pixels() else { return Ok(()) };
         let size = self.format.size();
-        let whole = Rect::new(0, 0, size.width, size.height);
-        let part = buffer.crop().and_then(|crop| crop.common(whole)).unwrap_or(whole);
-        let stride = stride.unwrap_or(whole.width as usize * 4);
-        let first = part.y as usize * stride + part.x as usize * 4;
-        let resolution = part.resolution();
-        let data = pixels.get(first..).unwrap_or_default();
-        match to_i420(&RawPicture { format, resolution, stride: Some(stride), data }, &self.pool) {
-            Ok(planes) => {
-                let same = |last: &VideoFrame| {
-                    last.resolution() == resolution
-                        && (last.y(), last.u(), last.v()) == (planes.y(), planes.u(), planes.v())
-                };
-                if self.last.as_ref().is_some_and(same) {
-                    return;
-                }
-                let frame = VideoFrame::new(planes, clock::now());
-                self.last = Some(frame.clone());
-                self.pictures.put(Ok(frame));
-            }
-            Err(error) => self.end(broken(&error)),
-        }
+        let resolution = Resolution::new(size.width, size.height);
+        let crop = buffer.addition(spa::sys::SPA_META_VideoCrop).and_then(additions::crop);
+        let damage = buffer.addition(spa::sys::SPA_META_VideoDamage).and_then(additions::damage);
+        let damage = damage.filter(|_| !std::mem::take(&mut self.renewed));
+        scene.show(&RawPicture { format, resolution, stride, data }, crop, damage)
     }
 }

@@ -1,5 +1,5 @@
 //! What PipeWire is asked for, in its own encoding: pictures of four kinds, in memory that both sides
-//! see, and which part of each is meant. Pure.
+//! see, and beside each which part of it is meant, what changed, and the cursor. Pure.
 
 use pipewire::spa;
 use spa::param::ParamType;
@@ -76,15 +76,35 @@ pub fn memory() -> Vec<u8> {
 /// The part of each picture that is meant: a window comes in the upper left corner of a picture as
 /// large as its monitor.
 pub fn crop() -> Vec<u8> {
-    let size = size_of::<spa::sys::spa_meta_region>() as i32;
+    addition(spa::sys::SPA_META_VideoCrop, Value::Int(size_of::<spa::sys::spa_meta_region>() as i32))
+}
+
+/// What changed, as up to so many rectangles.
+pub fn damage() -> Vec<u8> {
+    let size = |rectangles: usize| (rectangles * size_of::<spa::sys::spa_meta_region>()) as i32;
+    addition(spa::sys::SPA_META_VideoDamage, range(size(16), size(1), size(16)))
+}
+
+/// The cursor, up to so large; desktops draw it larger for those who see badly.
+pub fn cursor() -> Vec<u8> {
+    let head = size_of::<spa::sys::spa_meta_cursor>() + size_of::<spa::sys::spa_meta_bitmap>();
+    let size = |side: usize| (head + side * side * 4) as i32;
+    addition(spa::sys::SPA_META_Cursor, range(size(256), size(1), size(1_024)))
+}
+
+fn addition(kind: u32, size: Value) -> Vec<u8> {
     encoded(Object {
         type_: SpaTypes::ObjectParamMeta.as_raw(),
         id: ParamType::Meta.as_raw(),
         properties: vec![
-            property(spa::sys::SPA_PARAM_META_type, Value::Id(Id(spa::sys::SPA_META_VideoCrop))),
-            property(spa::sys::SPA_PARAM_META_size, Value::Int(size)),
+            property(spa::sys::SPA_PARAM_META_type, Value::Id(Id(kind))),
+            property(spa::sys::SPA_PARAM_META_size, size),
         ],
     })
+}
+
+fn range(default: i32, min: i32, max: i32) -> Value {
+    Value::Choice(ChoiceValue::Int(Choice(ChoiceFlags::empty(), ChoiceEnum::Range { default, min, max })))
 }
 
 fn property(key: u32, value: Value) -> Property {
@@ -104,7 +124,7 @@ mod tests {
 
     #[test]
     fn everything_asked_for_is_well_formed() {
-        for asked in [formats(15.0), formats(f64::NAN), memory(), crop()] {
+        for asked in [formats(15.0), formats(f64::NAN), memory(), crop(), damage(), cursor()] {
             assert!(Pod::from_bytes(&asked).is_some_and(Pod::is_object), "{asked:?}");
         }
     }
