@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use desktop::{Desktop, SCREEN, XServer};
 use sentences::Test;
+use tokio_util::sync::CancellationToken;
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{
     ChangeWindowAttributesAux, ConfigureWindowAux, ConnectionExt as _, CreateGCAux, Rectangle, StackMode,
@@ -115,7 +116,8 @@ impl Share {
     fn open(target: &ScreenTarget) -> Result<Self, DeviceError> {
         let (tell, events) = sync_channel(16);
         let events_to = Arc::new(move |event| drop(tell.try_send(event)));
-        Ok(Self { source: open(target, ShareMode::Text, None, Veil::default(), events_to)?, events })
+        let stop = CancellationToken::new();
+        Ok(Self { source: open(target, ShareMode::Text, None, &stop, Veil::default(), events_to)?, events })
     }
 
     /// The next picture that looks as wanted.

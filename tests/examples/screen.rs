@@ -15,6 +15,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use tokio_util::sync::CancellationToken;
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{
     ChangeWindowAttributesAux, ConnectionExt as _, CreateGCAux, CreateWindowAux, Gcontext, ImageFormat,
@@ -116,7 +117,8 @@ impl Stage {
 }
 
 fn share() -> Result<Box<dyn VideoSource>> {
-    Ok(open(&find("monitor")?, ShareMode::Text, None, Veil::default(), Arc::new(|_| {}))?)
+    let (target, stop) = (find("monitor")?, CancellationToken::new());
+    Ok(open(&target, ShareMode::Text, None, &stop, Veil::default(), Arc::new(|_| {}))?)
 }
 
 /// CPU time of this thread.
@@ -197,17 +199,24 @@ impl Running {
 }
 
 /// Says what comes through the desktop's portal, which need not ask again where `token` is one that it
-/// gave: the size of every picture and Y, U and V of the pixels in its middle and in its last corner.
+/// gave: the size of every picture and Y, U and V of the pixels in its middle and in its last corner. A line
+/// on standard input stops it.
 fn portal(token: Option<&str>) -> Result<()> {
     let tell = Arc::new(|event| println!("event {event:?}"));
-    let mut source =
-        match open(&ScreenTarget::Portal { again: true }, ShareMode::Text, token, Veil::default(), tell) {
-            Ok(source) => source,
-            Err(error) => {
-                println!("refused: {error}");
-                return Ok(());
-            }
-        };
+    let (target, stop) = (ScreenTarget::Portal { again: true }, CancellationToken::new());
+    let on_line = stop.clone();
+    std::thread::spawn(move || {
+        if std::io::stdin().lines().next().is_some() {
+            on_line.cancel();
+        }
+    });
+    let mut source = match open(&target, ShareMode::Text, token, &stop, Veil::default(), tell) {
+        Ok(source) => source,
+        Err(error) => {
+            println!("refused: {error}");
+            return Ok(());
+        }
+    };
     loop {
         match source.next_frame(Duration::from_millis(200)) {
             Ok(Some(frame)) => {

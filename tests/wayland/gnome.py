@@ -21,6 +21,7 @@ PATIENCE = 15
 RED, LIME, BLUE = (81, 90, 240), (145, 54, 34), (41, 240, 110)
 TAB, ENTER, SHIFT = 0xFF09, 0xFF0D, 0xFFE1
 LEFT_BUTTON = 0x110
+REFUSED = "refused: The desktop's dialog for sharing was closed"
 
 # What the desktop would ask of the computer finds nobody on this bus and is done without.
 os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = os.environ["DBUS_SESSION_BUS_ADDRESS"]
@@ -72,6 +73,8 @@ class Person:
         self.do("Start")
         # The desktop has a keyboard, and windows have its keys, from the first one pressed.
         self.press(SHIFT)
+        # And it gives its cursor a shape, which it does not tell a share that was there before.
+        self.point_at(100, 600)
 
     def do(self, method, signature=None, *values):
         call(self.NAME, self.session, f"{self.NAME}.Session", method, signature, *values)
@@ -131,7 +134,7 @@ class Share:
 
     def __init__(self, *token):
         self.lines = []
-        self.process = start("./screen", "portal", *token, stdout=subprocess.PIPE, text=True)
+        self.process = start("./screen", "portal", *token, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self):
@@ -149,10 +152,17 @@ class Share:
         at = pictures[-1].index(where) + 1
         return all(abs(int(got) - wanted) <= 3 for got, wanted in zip(pictures[-1][at:at + 3], colour))
 
+    def count(self):
+        return sum(line.startswith("picture ") for line in self.lines)
+
     def quiet(self, seconds):
         count = len(self.lines)
         time.sleep(seconds)
         return len(self.lines) == count
+
+    def stop(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
 
     def remembered(self):
         return (self.told("event Remember(") or "").split('"')[1:2]
@@ -189,6 +199,7 @@ def desktop():
     """Starts it; None if it does not start here."""
     setting("org.gnome.desktop.interface", "enable-animations", "false")
     setting("org.gnome.desktop.interface", "enable-hot-corners", "false")
+    setting("org.gnome.mutter", "center-new-windows", "true")
     setting("org.gnome.desktop.background", "picture-options", "none")
     background("#ff0000")
     start("pipewire")
@@ -217,7 +228,14 @@ def a_screen(tests, person):
     share = Share()
     person.choose("Cancel")
     tests.check("what_the_person_refuses_is_told_in_words",
-                lambda: share.told("refused: The desktop's dialog for sharing was closed"), share)
+                lambda: share.told(REFUSED), share)
+
+    share = Share()
+    tests.check("the_desktop_asks", dialog, share)
+    share.stop()
+    tests.check("a_share_that_is_stopped_meanwhile_takes_the_dialog_away",
+                lambda: share.lines and not dialog(), share)
+    tests.check("nobody_hears_of_it", lambda: share.lines == [REFUSED], share)
 
     share = Share()
     person.choose("MetaVendor", "Share")
@@ -231,6 +249,11 @@ def a_screen(tests, person):
     tests.check("the_cursor_is_in_the_picture", lambda: not share.shows("1280x720", BLUE), share)
     person.point_at(100, 600)
     tests.check("a_cursor_that_moves_on_leaves_nothing", lambda: share.shows("1280x720", BLUE), share)
+    tests.check("a_cursor_that_stands_still_brings_no_picture", lambda: share.quiet(2), share)
+    count = share.count()
+    person.point_at(300, 500)
+    tests.check("one_that_only_moves_brings_a_new_picture", lambda: share.count() > count, share)
+    tests.check("after_which_there_is_none", lambda: share.quiet(2), share)
     # The desktop says in its bar that the screen is shared; a click there ends it, and our keys and pointer.
     try:
         person.click(1195, 16)
@@ -248,6 +271,11 @@ def a_window(tests, person):
                 lambda: share.shows("400x300", LIME) and share.shows("400x300", LIME, "last"), share)
     sheet.do("colour blue")
     tests.check("a_change_in_a_window_is_seen", lambda: share.shows("400x300", BLUE), share)
+    # It is in the middle of what the desktop's bar leaves.
+    person.point_at(637, 370)
+    tests.check("the_cursor_is_in_the_picture_of_a_window", lambda: not share.shows("400x300", BLUE), share)
+    person.point_at(100, 600)
+    tests.check("it_is_gone_when_it_is_elsewhere", lambda: share.shows("400x300", BLUE), share)
     sheet.do("size 601 499")
     tests.check("another_size_of_a_window_is_taken_over",
                 lambda: share.shows("601x499", BLUE) and share.shows("601x499", BLUE, "last"), share)
@@ -259,7 +287,7 @@ def main():
     tests = Tests()
     shell = desktop()
     if not shell:
-        print("wayland, GNOME: skipped 14 tests, gnome-shell does not start here")
+        print("wayland, GNOME: skipped 22 tests, gnome-shell does not start here")
         return True
     token = a_screen(tests, Person())
     share = Share(*token)

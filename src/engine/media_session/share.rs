@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use signaling_protocol::PeerId;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::MediaSession;
 use super::event::{Generation, MediaEvent};
@@ -59,6 +60,8 @@ struct Running {
     capture: Option<Capture>,
     /// Shows what others point at, where it can.
     overlay: Option<Overlay>,
+    /// Ends what the desktop still asks.
+    _asking: DropGuard,
 }
 
 impl Share {
@@ -138,7 +141,7 @@ impl MediaSession {
         else {
             return;
         };
-        let (generation, veil) = (self.share.generation, Veil::default());
+        let (generation, veil, stop) = (self.share.generation, Veil::default(), CancellationToken::new());
         let overlay = Overlay::start(&target, veil.clone()).unwrap_or_else(|error| {
             tracing::warn!(%error, "what others point at is not drawn on the screen itself");
             None
@@ -153,6 +156,7 @@ impl MediaSession {
             send,
             capture: None,
             overlay,
+            _asking: stop.clone().drop_guard(),
         });
         let (news, token) = (self.events.clone(), self.parts.settings.screen_token.clone());
         let events: ScreenEvents = Arc::new(move |event| {
@@ -162,7 +166,7 @@ impl MediaSession {
         });
         self.open_on_thread("open-screen", move || {
             let remembered = Some(token.as_str()).filter(|token| !token.is_empty());
-            MediaEvent::Screen(generation, screen::open(&target, mode, remembered, veil, events))
+            MediaEvent::Screen(generation, screen::open(&target, mode, remembered, &stop, veil, events))
         });
         self.share.follow();
     }
@@ -370,6 +374,7 @@ mod tests {
                 send,
                 capture: None,
                 overlay: None,
+                _asking: CancellationToken::new().drop_guard(),
             };
             Share { running: Some(running), ..Share::default() }
         };

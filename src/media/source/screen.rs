@@ -33,6 +33,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::pattern::Pattern;
 use crate::media::codec::tuning::Content;
 use crate::media::frame::VideoFrame;
@@ -176,12 +178,13 @@ pub fn targets() -> Result<Targets, DeviceError> {
 }
 
 /// Opens what was chosen. For [`ScreenTarget::Portal`] that takes as long as a person takes to answer
-/// the desktop's dialog. `remembered` is what [`ScreenEvent::Remember`] told the last time; what is under
-/// `veil` is captured as it was before.
+/// the desktop's dialog, which `stop` closes. `remembered` is what [`ScreenEvent::Remember`] told the last
+/// time; what is under `veil` is captured as it was before.
 pub fn open(
     target: &ScreenTarget,
     mode: ShareMode,
     remembered: Option<&str>,
+    stop: &CancellationToken,
     veil: Veil,
     events: ScreenEvents,
 ) -> Result<Box<dyn VideoSource>, DeviceError> {
@@ -192,13 +195,13 @@ pub fn open(
     match target {
         ScreenTarget::Portal { again } => {
             let remembered = remembered.filter(|_| *again);
-            Ok(Box::new(portal::PortalScreen::open(mode, remembered, events)?))
+            Ok(Box::new(portal::PortalScreen::open(mode, remembered, stop, events)?))
         }
         _ => Ok(Box::new(x11::X11Screen::open(target, mode, veil, events)?)),
     }
     #[cfg(not(all(feature = "devices", target_os = "linux")))]
     {
-        let _ = (mode, remembered, veil, events);
+        let _ = (mode, remembered, stop, veil, events);
         Err(not_built())
     }
 }

@@ -16,13 +16,17 @@ mod scene;
 mod stream;
 mod wanted;
 
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ashpd::desktop::screencast::{CursorMode, Screencast, SelectSourcesOptions, SourceType};
-use ashpd::desktop::{PersistMode, ResponseError};
+use ashpd::desktop::screencast::{
+    CursorMode, Screencast, SelectSourcesOptions, SourceType, StartCastOptions,
+};
+use ashpd::desktop::{PersistMode, ResponseError, Session};
+use ashpd::zvariant::{self, OwnedValue};
 use futures_util::StreamExt;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -102,19 +106,17 @@ struct Opened {
 
 impl PortalScreen {
     /// Lets the desktop ask, unless `remembered` says that it need not, and waits for the answer:
-    /// as long as a person takes.
+    /// as long as a person takes, or until `stop`, which ends it later on as well.
     pub fn open(
         mode: ShareMode,
         remembered: Option<&str>,
+        stop: &CancellationToken,
         events: ScreenEvents,
     ) -> Result<Self, DeviceError> {
-        let (feed, stop) = (Arc::new(Feed::default()), CancellationToken::new());
+        let (feed, stop) = (Arc::new(Feed::default()), stop.child_token());
         let (tell, answer) = sync_channel(1);
-        let work = Session {
-            remembered: remembered.map(str::to_owned),
-            feed: Arc::clone(&feed),
-            stop: stop.clone(),
-        };
+        let work =
+            Asking { remembered: remembered.map(str::to_owned), feed: Arc::clone(&feed), stop: stop.clone() };
         let session = Worker::spawn("screen-portal", move || work.run(tell)).map_err(|e| broken(&e))?;
         let stop = stop.drop_guard();
         let mut opened = answer.recv().map_err(|_| broken(&"the desktop's portal gave no answer"))??;
@@ -199,14 +201,32 @@ fn refusal(error: ashpd::Error) -> DeviceError {
     }
 }
 
+/// Where the desktop keeps the request that `start` begins, and its dialog with it. The crate tells nobody
+/// the name that it gave it, except the desktop.
+fn request(portal: &Screencast, start: &StartCastOptions) -> Option<String> {
+    let sent = zvariant::to_bytes(zvariant::serialized::Context::new_dbus(zvariant::LE, 0), start).ok()?;
+    let (sent, _): (HashMap<String, OwnedValue>, _) = sent.deserialize().ok()?;
+    let token = sent.get("handle_token")?.downcast_ref::<&str>().ok()?;
+    let sender = portal.connection().unique_name()?.trim_start_matches(':').replace('.', "_");
+    Some(format!("/org/freedesktop/portal/desktop/request/{sender}/{token}"))
+}
+
+/// Takes a request back, and the dialog with it; whether there was one. To close the session instead, or at
+/// the same time, makes GNOME's portal end with a fault.
+async fn close(portal: &Screencast, request: Option<String>) -> bool {
+    let Some(path) = request else { return false };
+    let (to, interface) = (Some(portal.destination()), Some("org.freedesktop.portal.Request"));
+    portal.connection().call_method(to, path, interface, "Close", &()).await.is_ok()
+}
+
 /// The thread that talks with the portal.
-struct Session {
+struct Asking {
     remembered: Option<String>,
     feed: Arc<Feed>,
     stop: CancellationToken,
 }
 
-impl Session {
+impl Asking {
     fn run(self, tell: SyncSender<Result<Opened, DeviceError>>) {
         // Nothing here needs a reactor of its own: the bus has one.
         match tokio::runtime::Builder::new_current_thread().build() {
@@ -223,6 +243,37 @@ impl Session {
     async fn hold(&self, tell: &SyncSender<Result<Opened, DeviceError>>) -> Result<(), ashpd::Error> {
         let portal = Screencast::new().await?;
         let session = portal.create_session(Default::default()).await?;
+        let mut closed = session.receive_closed().await?;
+        let start = StartCastOptions::default();
+        let dialog = request(&portal, &start);
+        let opened = tokio::select! {
+            opened = self.choose(&portal, &session, start) => opened?,
+            () = self.stop.cancelled() => {
+                // The session goes with its dialog, if there is one.
+                if !close(&portal, dialog).await {
+                    session.close().await?;
+                }
+                return Err(ashpd::Error::Response(ResponseError::Cancelled));
+            }
+        };
+        let name = opened.name;
+        tell.try_send(Ok(opened)).ok();
+        tokio::select! {
+            _ = closed.next() => {
+                self.feed.end(ended(name));
+                Ok(())
+            }
+            () = self.stop.cancelled() => session.close().await,
+        }
+    }
+
+    /// Lets the person choose in the desktop's dialog.
+    async fn choose(
+        &self,
+        portal: &Screencast,
+        session: &Session<Screencast>,
+        start: StartCastOptions,
+    ) -> Result<Opened, ashpd::Error> {
         let cursors = portal.available_cursor_modes().await.unwrap_or(CursorMode::Hidden.into());
         let wanted = [CursorMode::Metadata, CursorMode::Embedded];
         let cursor = wanted.into_iter().find(|mode| cursors.contains(*mode)).unwrap_or(CursorMode::Hidden);
@@ -233,25 +284,14 @@ impl Session {
             .set_multiple(false)
             .set_persist_mode((portal.version() >= 4).then_some(PersistMode::ExplicitlyRevoked))
             .set_restore_token(self.remembered.as_deref());
-        portal.select_sources(&session, options).await?.response()?;
-        let mut closed = session.receive_closed().await?;
-        let chosen = tokio::select! {
-            chosen = portal.start(&session, None, Default::default()) => chosen?.response()?,
-            () = self.stop.cancelled() => return session.close().await,
-        };
-        let Some(first) = chosen.streams().first() else {
-            return Err(ashpd::Error::Response(ResponseError::Other));
-        };
-        let (node, name) = (first.pipe_wire_node_id(), name(first.source_type()));
-        let remember = chosen.restore_token().map(str::to_owned);
-        let remote = portal.open_pipe_wire_remote(&session, Default::default()).await?;
-        tell.try_send(Ok(Opened { remote, node, name, remember })).ok();
-        tokio::select! {
-            _ = closed.next() => {
-                self.feed.end(ended(name));
-                Ok(())
-            }
-            () = self.stop.cancelled() => session.close().await,
-        }
+        portal.select_sources(session, options).await?.response()?;
+        let chosen = portal.start(session, None, start).await?.response()?;
+        let first = chosen.streams().first().ok_or(ashpd::Error::Response(ResponseError::Other))?;
+        Ok(Opened {
+            node: first.pipe_wire_node_id(),
+            name: name(first.source_type()),
+            remember: chosen.restore_token().map(str::to_owned),
+            remote: portal.open_pipe_wire_remote(session, Default::default()).await?,
+        })
     }
 }
