@@ -47,6 +47,7 @@ const ORDINARY: &[Test] = &[
     ("a_window_is_seen_wherever_it_is_and_whatever_covers_it", window_is_covered_and_moved),
     ("a_window_that_is_resized_says_so_and_is_seen_in_its_new_size", window_is_resized),
     ("a_minimised_window_says_so_and_comes_back", window_is_minimised),
+    ("a_window_that_is_minimised_when_it_is_chosen_says_so_and_is_seen_when_it_comes", window_was_minimised),
     ("a_window_that_is_closed_ends_the_share_with_a_sentence", window_is_closed),
     ("a_monitor_that_is_unplugged_ends_the_share_with_a_sentence", monitor_is_unplugged),
     ("what_is_not_there_is_not_found", missing_targets),
@@ -363,6 +364,22 @@ fn window_is_minimised() {
     assert_eq!(share.event(), ScreenEvent::Restored);
     desktop.paint(window, RED, (0, 0, 50, 50));
     share.until("the window again", |frame| shows(frame, 20, 20, RED) && shows(frame, 200, 200, GREEN));
+    desktop.close(window);
+}
+
+fn window_was_minimised() {
+    let desktop = Desktop::new(BLUE);
+    let window = desktop.window("Letters", GREEN, (300, 200, 400, 300));
+    desktop.conn.unmap_window(window).unwrap();
+    desktop.sync();
+    let mut share = Share::open(&window_target(window)).unwrap();
+    assert_eq!(share.source.format().0, Resolution::new(400, 300));
+    assert_eq!(share.event(), ScreenEvent::Minimised);
+    desktop.conn.map_window(window).unwrap();
+    desktop.sync();
+    assert_eq!(share.event(), ScreenEvent::Restored);
+    desktop.paint(window, RED, (0, 0, 50, 50));
+    share.until("the window", |frame| shows(frame, 20, 20, RED) && shows(frame, 200, 200, GREEN));
     desktop.close(window);
 }
 

@@ -48,6 +48,8 @@ pub struct X11Screen {
     name: String,
     mode: ShareMode,
     events: ScreenEvents,
+    /// Whether there is something to see, as far as was told.
+    told: Presence,
     grabber: Grabber,
     canvas: Canvas,
     /// Watches the root or the window; both numbers are ours on the server.
@@ -100,6 +102,7 @@ impl X11Screen {
             name,
             mode,
             events,
+            told: Presence::Visible,
             grabber,
             damage,
             region,
@@ -124,6 +127,7 @@ impl X11Screen {
             self.recheck = now + RECHECK;
             self.locate()?;
         }
+        self.tell_presence();
         if self.subject.presence() == Presence::Hidden {
             return Ok(None);
         }
@@ -194,14 +198,7 @@ impl X11Screen {
 
     /// Sees where the subject is now, and how large.
     fn locate(&mut self) -> Result<(), XError> {
-        let before = self.subject.presence();
         let renewed = self.subject.locate(&self.desktop)?;
-        let after = self.subject.presence();
-        match (before, after) {
-            (Presence::Visible, Presence::Hidden) => (self.events)(ScreenEvent::Minimised),
-            (Presence::Hidden, Presence::Visible) => (self.events)(ScreenEvent::Restored),
-            (Presence::Visible, Presence::Visible) | (Presence::Hidden, Presence::Hidden) => {}
-        }
         let resolution = self.subject.resolution();
         if resolution != self.canvas.resolution() {
             self.canvas = Canvas::new(resolution);
@@ -214,6 +211,18 @@ impl X11Screen {
             self.changes.add(Rect::of(resolution));
         }
         Ok(())
+    }
+
+    /// Tells whether there is something to see, where that is news: also of a window that is minimised from
+    /// the beginning, or became so while the server refused to say more.
+    fn tell_presence(&mut self) {
+        let presence = self.subject.presence();
+        if std::mem::replace(&mut self.told, presence) != presence {
+            (self.events)(match presence {
+                Presence::Visible => ScreenEvent::Restored,
+                Presence::Hidden => ScreenEvent::Minimised,
+            });
+        }
     }
 
     /// Takes what XDamage collected, in coordinates of the picture.
@@ -300,11 +309,12 @@ impl VideoSource for X11Screen {
                 return Ok(None);
             }
             match self.look(now) {
-                Ok(Some(frame)) => {
+                Ok(frame) => {
                     self.refusals = 0;
-                    return Ok(Some(frame));
+                    if frame.is_some() {
+                        return Ok(frame);
+                    }
                 }
-                Ok(None) => {}
                 // What is read while a window changes may be gone for a moment; the next look sees
                 // what became of it.
                 Err(XError::Request(_))

@@ -267,11 +267,11 @@ impl SharedWindow {
         if let Some(old) = self.pixmap.take() {
             conn.free_pixmap(old)?;
         }
+        (self.resolution, self.border) = (resolution, geometry.border_width);
         if mapped {
             let pixmap = desktop.id()?;
             conn.composite_name_window_pixmap(self.window, pixmap)?.check()?;
             self.pixmap = Some(pixmap);
-            (self.resolution, self.border) = (resolution, geometry.border_width);
             self.top = desktop.top_of(self.window)?;
         }
         self.stale = false;
