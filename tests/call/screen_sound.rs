@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
+use sightline::clock;
 
 use crate::support::{Probe, Server, call, clip, wait_for};
 
@@ -62,12 +63,17 @@ fn the_sound_of_a_screen_is_heard_on_its_side_and_the_voice_in_the_middle() {
     let sent = sound_of_screen(&caller, "outbound-rtp").expect("it is counted");
     assert!(sent["targetBitrate"].as_f64().unwrap() >= 32_000.0, "{sent}");
     assert!(sound_of_screen(&callee, "outbound-rtp").is_none(), "only one side shares");
-    let received =
-        || sound_of_screen(&callee, "inbound-rtp").and_then(|stats| stats["packetsReceived"].as_u64());
+    // When something was counted, and how much had come.
+    let counted_after = |time: f64| {
+        wait_for("statistics", || {
+            let stats = sound_of_screen(&callee, "inbound-rtp")?;
+            let at = stats["timestamp"].as_f64().filter(|at| *at > time)?;
+            Some((at, stats["packetsReceived"].as_u64()?))
+        })
+    };
     let comes = |wanted: bool| {
-        let before = received()?;
-        std::thread::sleep(Duration::from_millis(1_500));
-        ((received()? > before) == wanted).then_some(())
+        let (at, before) = counted_after(clock::unix_ms());
+        ((counted_after(at).1 > before) == wanted).then_some(())
     };
     caller.say("sound off");
     wait_for("the end of it", || comes(false));
