@@ -11,12 +11,15 @@ const LONGEST_EXTENSION: usize = 16;
 /// A name without a path, hidden characters, or a meaning for any system.
 pub fn safe(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let mut safe: String = text::one_line(last, LONGEST)
-        .chars()
-        .map(|c| if c.is_control() || "<>:\"|?*\u{2026}".contains(c) { '_' } else { c })
-        .collect();
-    // Windows drops these, and then the name is another one.
-    safe.truncate(safe.trim_end_matches(['.', ' ']).len());
+    let harmless = text::harmless(last);
+    let plain = harmless.chars().map(|c| match c {
+        '\n' => ' ',
+        c if c.is_control() || "<>:\"|?*".contains(c) => '_',
+        c => c,
+    });
+    // Windows drops dots and spaces at the end, and then the name is another one.
+    let ended = |name: &str| name.trim_end_matches(['.', ' ']).to_owned();
+    let mut safe = ended(&shorten(ended(&plain.collect::<String>())));
     if safe.starts_with('.') {
         safe.replace_range(..1, "_");
     }
@@ -26,7 +29,7 @@ pub fn safe(name: &str) -> String {
     if is_reserved(&safe) {
         safe.insert(0, '_');
     }
-    shorten(safe)
+    safe
 }
 
 /// What Windows takes for a device, whatever the extension.
@@ -93,6 +96,7 @@ mod tests {
             ("photo\u{202e}gpj.exe", "photo[U+202E]gpj.exe"),
             ("name. . ", "name"),
             ("two\nlines.txt", "two lines.txt"),
+            ("wait\u{2026}.txt", "wait\u{2026}.txt"),
         ] {
             assert_eq!(safe(name), wanted, "{name:?}");
         }
@@ -102,6 +106,9 @@ mod tests {
     fn long_names_keep_their_extension() {
         let name = safe(&format!("{}.tar", "\u{e9}".repeat(150)));
         assert!(name.len() <= LONGEST && name.ends_with("\u{e9}.tar"), "{name}");
+        assert_eq!(safe(&format!("{}.pdf", "x".repeat(220))), format!("{}.pdf", "x".repeat(196)));
+        let cut_at_a_dot = format!("{}. {}", "x".repeat(198), "y".repeat(90));
+        assert_eq!(safe(&cut_at_a_dot), "x".repeat(198));
     }
 
     #[test]
@@ -117,7 +124,7 @@ mod tests {
             let safe = safe(&name);
             prop_assert!(!safe.is_empty() && safe.len() <= LONGEST + 1);
             prop_assert!(!safe.contains(['/', '\\', ':', '\0', '\n']) && !safe.starts_with('.'));
-            prop_assert!(!safe.ends_with('.') && !is_reserved(&safe), "{safe:?}");
+            prop_assert!(!safe.ends_with(['.', ' ']) && !is_reserved(&safe), "{safe:?}");
             prop_assert_eq!(std::path::Path::new(&safe).components().count(), 1);
         }
     }
