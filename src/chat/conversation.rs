@@ -24,7 +24,8 @@ const REACTION: Duration = Duration::from_secs(5);
 /// Reactions seen at once; when there are more the oldest goes.
 const REACTIONS: usize = 24;
 
-/// Messages that one person may send at once, and each second after that; more are not shown.
+/// Texts that one person may send at once, and each second after that; more are not shown. As many
+/// notices of typing and reactions, which are counted apart: who claps for long is still heard.
 const BURST: f64 = 20.0;
 const PER_SECOND: f64 = 4.0;
 
@@ -119,13 +120,28 @@ pub enum SayError {
 pub type Said = Result<Message, SayError>;
 
 #[derive(Debug)]
+/// What may still come, as of then.
+#[derive(Debug)]
+struct Allowance(f64, Instant);
+
+impl Allowance {
+    /// Whether one more may come.
+    fn take(&mut self, now: Instant) -> bool {
+        let Self(left, since) = *self;
+        let left = (left + now.saturating_duration_since(since).as_secs_f64() * PER_SECOND).min(BURST);
+        *self = Self((left - 1.0).max(0.0), now);
+        left >= 1.0
+    }
+}
+
 struct Person {
     name: String,
     typing_until: Option<Instant>,
     hand: bool,
     pointing_off: bool,
-    /// Messages that may still come, as of then.
-    allowance: (f64, Instant),
+    texts: Allowance,
+    /// Of typing and reactions.
+    signs: Allowance,
     /// Something of theirs was refused, and they went on.
     scolded: Option<Instant>,
 }
@@ -217,21 +233,23 @@ impl Conversation {
             typing_until: None,
             hand: false,
             pointing_off: false,
-            allowance: (BURST, now),
+            texts: Allowance(BURST, now),
+            signs: Allowance(BURST, now),
             scolded: None,
         });
         person.name.clone_from(&name);
-        let (left, since) = person.allowance;
-        let left = (left + now.saturating_duration_since(since).as_secs_f64() * PER_SECOND).min(BURST);
-        person.allowance = ((left - 1.0).max(0.0), now);
-        if left < 1.0 {
-            return self.refuse(
-                peer,
-                format!("{name} writes faster than anybody can read; some messages are left out."),
-                now,
-            );
+        let message = Message::parse(bytes);
+        let within = match message {
+            Ok(Message::Text { .. }) | Err(_) => person.texts.take(now),
+            Ok(Message::Typing | Message::Reaction { .. }) => person.signs.take(now),
+            // The last one counts, however often it was said before.
+            Ok(Message::Hand { .. } | Message::Pointing { .. }) => true,
+        };
+        if !within {
+            let text = format!("{name} writes faster than anybody can read; some messages are left out.");
+            return self.refuse(peer, text, now);
         }
-        match Message::parse(bytes) {
+        match message {
             Ok(Message::Text { text }) => {
                 person.typing_until = None;
                 let text = text::harmless(&text);
@@ -408,6 +426,20 @@ mod tests {
     }
 
     #[test]
+    #[test]
+    fn who_claps_for_long_is_still_heard_and_takes_the_hand_down() {
+        let (mut chat, now) = (Conversation::default(), start());
+        chat.on_message(&bob(), "Bob", &Message::Hand { up: true }.write(), now);
+        for _ in 0..100 {
+            chat.on_message(&bob(), "Bob", &Message::Reaction { reaction: Reaction::Clap }.write(), now);
+        }
+        chat.on_message(&bob(), "Bob", &Message::Hand { up: false }.write(), now);
+        chat.on_message(&bob(), "Bob", &Message::Pointing { allowed: false }.write(), now);
+        assert_eq!(chat.on_message(&bob(), "Bob", &text("bravo"), now), News::Text("bravo".into()));
+        let view = chat.view();
+        assert_eq!((view.hands, view.pointing_off, view.reactions.len()), (vec![], vec![bob()], 20));
+    }
+
     fn a_message_of_ten_megabytes_is_refused_in_words() {
         let mut chat = Conversation::default();
         let News::Refused(why) = chat.on_message(&bob(), "Bob", &vec![b'x'; 10 << 20], start()) else {
