@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use signaling_protocol::PeerId;
 
+use super::links::Linked;
 use super::message::{LONGEST_TEXT, Message, MessageError, Reaction};
 use super::text;
 
@@ -53,7 +54,7 @@ pub struct Entry {
     /// Who.
     pub author: Author,
     /// What; harmless.
-    pub text: String,
+    pub text: Linked,
     /// How long after the beginning of the call.
     pub after: Duration,
     /// When.
@@ -119,7 +120,6 @@ pub enum SayError {
 /// What we said: the message for the others.
 pub type Said = Result<Message, SayError>;
 
-#[derive(Debug)]
 /// What may still come, as of then.
 #[derive(Debug)]
 struct Allowance(f64, Instant);
@@ -134,6 +134,7 @@ impl Allowance {
     }
 }
 
+#[derive(Debug)]
 struct Person {
     name: String,
     typing_until: Option<Instant>,
@@ -303,7 +304,7 @@ impl Conversation {
             entries.remove(0);
         }
         self.made += 1;
-        entries.push(Entry { id: self.made, author, text, after, at: now });
+        entries.push(Entry { id: self.made, author, text: Linked::new(text), after, at: now });
     }
 
     fn show(&mut self, peer: Option<PeerId>, name: String, reaction: Reaction, now: Instant) {
@@ -426,7 +427,6 @@ mod tests {
     }
 
     #[test]
-    #[test]
     fn who_claps_for_long_is_still_heard_and_takes_the_hand_down() {
         let (mut chat, now) = (Conversation::default(), start());
         chat.on_message(&bob(), "Bob", &Message::Hand { up: true }.write(), now);
@@ -440,6 +440,7 @@ mod tests {
         assert_eq!((view.hands, view.pointing_off, view.reactions.len()), (vec![], vec![bob()], 20));
     }
 
+    #[test]
     fn a_message_of_ten_megabytes_is_refused_in_words() {
         let mut chat = Conversation::default();
         let News::Refused(why) = chat.on_message(&bob(), "Bob", &vec![b'x'; 10 << 20], start()) else {

@@ -2,7 +2,19 @@
 //!
 //! The shown text is the target, always; there are no links with another text.
 
+use std::ops::Range;
+
 use linkify::{LinkFinder, LinkKind};
+
+/// Links of one text that can be clicked; what comes after them is text only.
+const MOST: usize = 20;
+
+/// A text whose links have been looked for, once: whoever draws it does so many times a second.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Linked {
+    text: String,
+    links: Vec<Range<usize>>,
+}
 
 /// A part of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,17 +25,33 @@ pub enum Piece<'a> {
     Link(&'a str),
 }
 
-/// The parts of a text, which together are the text.
-pub fn pieces(text: &str) -> Vec<Piece<'_>> {
-    let mut finder = LinkFinder::new();
-    finder.kinds(&[LinkKind::Url]);
-    finder
-        .spans(text)
-        .map(|span| match span.kind() {
-            Some(LinkKind::Url) if Destination::of(span.as_str()).is_some() => Piece::Link(span.as_str()),
-            _ => Piece::Text(span.as_str()),
-        })
-        .collect()
+impl Linked {
+    /// Looks for links in it.
+    pub fn new(text: String) -> Self {
+        let mut finder = LinkFinder::new();
+        finder.kinds(&[LinkKind::Url]);
+        let found = finder.links(&text).filter(|link| Destination::of(link.as_str()).is_some());
+        let links = found.take(MOST).map(|link| link.start()..link.end()).collect();
+        Self { text, links }
+    }
+
+    /// All of it.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Its parts, which together are the text.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        let ends = std::iter::once(0).chain(self.links.iter().map(|link| link.end));
+        let links = self.links.iter().cloned().map(Some).chain([None]);
+        ends.zip(links)
+            .flat_map(|(from, link)| {
+                let to = link.as_ref().map_or(self.text.len(), |link| link.start);
+                let before = Some(&self.text[from..to]).filter(|text| !text.is_empty());
+                [before.map(Piece::Text), link.map(|link| Piece::Link(&self.text[link]))]
+            })
+            .flatten()
+    }
 }
 
 /// Where a link leads.
@@ -73,17 +101,21 @@ mod tests {
 
     #[test]
     fn links_are_found_and_everything_else_is_left() {
-        assert_eq!(
-            pieces("see https://example.com/a?b=c. Not ftp://x.example or javascript:alert(1)"),
-            [
-                Piece::Text("see "),
-                Piece::Link("https://example.com/a?b=c"),
-                Piece::Text(". Not "),
-                Piece::Text("ftp://x.example"),
-                Piece::Text(" or javascript:alert(1)"),
-            ]
-        );
-        assert_eq!(pieces("file:///etc/passwd"), [Piece::Text("file:///etc/passwd")]);
+        let linked = |text: &str| Linked::new(text.to_owned());
+        let text = linked("see https://example.com/a?b=c. Not ftp://x.example or javascript:alert(1)");
+        assert!(text.pieces().eq([
+            Piece::Text("see "),
+            Piece::Link("https://example.com/a?b=c"),
+            Piece::Text(". Not ftp://x.example or javascript:alert(1)"),
+        ]));
+        assert!(linked("file:///etc/passwd").pieces().eq([Piece::Text("file:///etc/passwd")]));
+    }
+
+    #[test]
+    fn of_a_flood_of_links_the_first_are_links() {
+        let flood = Linked::new("http://a.example ".repeat(400));
+        let links = flood.pieces().filter(|piece| matches!(piece, Piece::Link(_)));
+        assert_eq!(links.count(), MOST);
     }
 
     #[test]
@@ -103,8 +135,8 @@ mod tests {
     proptest! {
         #[test]
         fn the_pieces_of_any_text_are_the_text(text in "(\\PC|http://|https://|[a-z@./:]){0,60}") {
-            let joined: String = pieces(&text).iter().map(|piece| match piece {
-                Piece::Text(text) | Piece::Link(text) => *text,
+            let joined: String = Linked::new(text.clone()).pieces().map(|piece| match piece {
+                Piece::Text(text) | Piece::Link(text) => text.to_owned(),
             }).collect();
             prop_assert_eq!(joined, text);
         }

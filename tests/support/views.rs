@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sightline::chat::links::Linked;
 use sightline::chat::{Author, ChatView, Entry, Reaction, Shown};
 use sightline::clock;
 use sightline::engine::command::ShareMode;
@@ -130,7 +131,7 @@ fn chat(begun: Instant) -> ChatView {
     ];
     let entries = said.into_iter().zip(1..).map(|((author, text), id)| {
         let after = Duration::from_secs(61 * id);
-        Entry { id, author, text: text.to_owned(), after, at: begun + after }
+        Entry { id, author, text: Linked::new(text.to_owned()), after, at: begun + after }
     });
     ChatView {
         entries: Arc::new(entries.collect()),

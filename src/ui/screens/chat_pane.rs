@@ -7,8 +7,9 @@ use eframe::egui::{
     Stroke, StrokeKind, Ui, UiBuilder, Vec2, WidgetInfo, pos2, vec2,
 };
 
+use super::heights::Heights;
 use super::{chat_field, gestures};
-use crate::chat::links::{Piece, pieces};
+use crate::chat::links::Piece;
 use crate::chat::{Author, Entry};
 use crate::engine::command::{ChatCommand, Command, FileCommand};
 use crate::engine::view::CallPhase;
@@ -102,14 +103,17 @@ fn history(ui: &mut Ui, model: &UiModel, actions: &mut Vec<UiAction>) {
             over.sort_by_key(|file| file.over_since);
             let mut over = over.into_iter().peekable();
             let mut before: Option<&Author> = None;
+            let mut heights = Heights::take(ui);
             for entry in view.chat.entries.iter() {
                 while let Some(file) = over.next_if(|file| file.over_since <= Some(entry.at)) {
                     card(ui, file, actions);
                     before = None;
                 }
-                said(ui, entry, before == Some(&entry.author), actions);
+                let again = before == Some(&entry.author);
+                heights.draw(ui, (entry.id, again), |ui| said(ui, entry, again, actions));
                 before = Some(&entry.author);
             }
+            heights.keep(ui);
             // What goes on, or waits for the person, stays in sight below.
             for file in over.chain(going) {
                 card(ui, file, actions);
@@ -133,7 +137,7 @@ fn said(ui: &mut Ui, entry: &Entry, again: bool, actions: &mut Vec<UiAction>) {
         Author::Peer { name, .. } if name.is_empty() => (Word::Guest.text(), t.text),
         Author::Peer { name, .. } => (name.as_str(), t.text),
         Author::Program => {
-            let note = RichText::new(&entry.text).font(theme::font(size::SMALL)).color(t.warn);
+            let note = RichText::new(entry.text.as_str()).font(theme::font(size::SMALL)).color(t.warn);
             let response = ui.add(Label::new(note).wrap());
             text::announce(ui, response.id);
             return;
@@ -149,7 +153,7 @@ fn said(ui: &mut Ui, entry: &Entry, again: bool, actions: &mut Vec<UiAction>) {
     let response = ui
         .horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing = Vec2::ZERO;
-            for piece in pieces(&entry.text) {
+            for piece in entry.text.pieces() {
                 match piece {
                     Piece::Text(words) => {
                         ui.label(RichText::new(words).color(t.text));
@@ -164,7 +168,7 @@ fn said(ui: &mut Ui, entry: &Entry, again: bool, actions: &mut Vec<UiAction>) {
         })
         .response;
     if matches!(entry.author, Author::Peer { .. }) {
-        let words = format!("{name}: {}", entry.text);
+        let words = format!("{name}: {}", entry.text.as_str());
         text::status(ui, response.rect, &format!("said {}", entry.id), &words);
     }
 }

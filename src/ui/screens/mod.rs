@@ -8,6 +8,7 @@ pub mod checkup;
 pub mod ended;
 pub mod gestures;
 pub mod header;
+mod heights;
 pub mod settings;
 pub mod share_banner;
 mod share_hand;
