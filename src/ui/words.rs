@@ -168,6 +168,7 @@ words! {
     CloseChat = "Close the chat",
     ChatEmpty = "Nobody has written anything yet. What is written here goes directly to the others and is gone after the call.",
     ChatHint = "Write a message",
+    ChatTooLong = "This is too long to be sent: {} bytes of at most 8000. Send it in parts, or as a file.",
     SendText = "Send",
     IsTyping = "{} is writing\u{2026}",
     CannotChat = "The program of {} has no chat; messages and files do not reach it.",

@@ -92,3 +92,55 @@ fn in_a_small_window_the_chat_covers_the_pictures_and_leaves_the_buttons() {
     assert!(!window.state().model.chat_open);
     window.get_by_label("Chat, 4 unread");
 }
+
+#[test]
+fn a_text_that_is_too_long_stays_in_the_field_and_why_is_said() {
+    let mut window = chatting(vec2(1120.0, 720.0));
+    // Two bytes each.
+    let text = "\u{44f}".repeat(4_100);
+    window.state_mut().model.chat_text = text.clone();
+    let effects = click(&mut window, "Send");
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Send(Command::Chat(ChatCommand::Say(_))))));
+    assert_eq!(window.state().model.chat_text, text);
+    let words = window.get_by_label_contains("too long to be sent: 8200 bytes").rect();
+    let (faces, field) = (window.get_by_label("Applause").rect(), window.get_by_label("Send").rect());
+    assert!(faces.bottom() <= words.top() && words.bottom() <= field.top(), "{faces} {words} {field}");
+    assert!(field.bottom() < window.get_by_label("Leave call").rect().top());
+}
+
+#[derive(Debug)]
+struct Dropped(std::path::PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        Err("nobody reads it here".into())
+    }
+}
+
+#[test]
+fn several_files_that_are_dropped_are_sent_at_once_and_open_the_chat() {
+    let mut window = window(in_call());
+    let paths = ["/tmp/a", "/tmp/b"].map(std::path::PathBuf::from);
+    window.input_mut().dropped_files =
+        paths.iter().map(|path| Arc::new(Dropped(path.clone())) as egui::DroppedFileHandle).collect();
+    assert_eq!(asked(&mut window), sends(Command::File(FileCommand::Send(paths.to_vec()))));
+    assert!(window.state().model.chat_open);
+}
+
+#[test]
+fn of_a_long_chat_only_what_is_near_is_drawn() {
+    let mut long = view("chat").unwrap();
+    let entry = long.chat.entries[0].clone();
+    let entries = (1..=1_000).map(|id| sightline::chat::Entry { id, ..entry.clone() });
+    long.chat.entries = Arc::new(entries.collect());
+    let mut window = open(long, vec2(1120.0, 720.0), Theme::Dark);
+    window.run_ok();
+    window.key_press(Key::C);
+    window.run_ok();
+    let drawn = window.query_all_by_label_contains("Grace: The compiler is here").count();
+    assert!((1..100).contains(&drawn), "{drawn}");
+}

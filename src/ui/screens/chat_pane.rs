@@ -56,7 +56,7 @@ pub fn show(ui: &mut Ui, place: Rect, model: &mut UiModel, actions: &mut Vec<UiA
         let below = Rect::from_min_max(pos2(inner.left(), middle.bottom() + space::S), inner.max);
         ui.scope_builder(UiBuilder::new().max_rect(below), |ui| {
             gestures::faces(ui, actions);
-            chat_field::show(ui, high, model, actions);
+            chat_field::show(ui, model, actions);
         });
     });
     if model.view.chat.unread > 0 {
