@@ -190,3 +190,24 @@ fn what_others_point_at_is_drawn_until_it_has_faded() {
     window.run_steps(2);
     assert_eq!(window.output().shapes.len(), before, "it is another screen's");
 }
+
+#[test]
+fn a_double_click_in_the_screens_own_window_leaves_the_calls_window_as_it_is() {
+    let mut window = window(view("watching").unwrap());
+    window.state_mut().model.viewing.apart = true;
+    window.run_ok();
+    let pos = window.get_by_role_and_label(Role::Image, "Screen of Grace").rect().center();
+    // In one frame, since the time between frames is too long for a double click here.
+    let events = &mut window.input_mut().events;
+    events.push(Event::PointerMoved(pos));
+    for pressed in [true, false, true, false] {
+        let (button, modifiers) = (PointerButton::Primary, Modifiers::NONE);
+        events.push(Event::PointerButton { pos, button, pressed, modifiers });
+    }
+    window.step();
+    let asked = window.output().viewport_output.values().flat_map(|output| output.commands.clone());
+    let filled: Vec<_> =
+        asked.filter(|command| matches!(command, egui::ViewportCommand::Fullscreen(_))).collect();
+    assert_eq!(filled, [egui::ViewportCommand::Fullscreen(true)]);
+    assert!(!window.state().model.full_screen);
+}

@@ -1,8 +1,8 @@
 //! Somebody's shared screen, large, with the people beside it; in the call, or in a window of its own.
 
 use eframe::egui::{
-    Align2, CursorIcon, Id, Key, Modifiers, Pos2, Rect, Role, Sense, Ui, Vec2, ViewportBuilder, ViewportId,
-    WidgetInfo, pos2, vec2,
+    Align2, CursorIcon, Id, Key, Modifiers, Pos2, Rect, Role, Sense, Ui, Vec2, ViewportBuilder,
+    ViewportCommand, ViewportId, WidgetInfo, pos2, vec2,
 };
 use signaling_protocol::PeerId;
 
@@ -138,7 +138,10 @@ fn look(
         viewing.zoom.drag(&looked, response.drag_delta());
     }
     if response.double_clicked() && !pen {
-        actions.push(UiAction::ToggleFullScreen);
+        match viewing.apart {
+            true => fill_window(ui),
+            false => actions.push(UiAction::ToggleFullScreen),
+        }
     }
     let part = viewing.zoom.part(&looked);
     let moves = viewing.zoom.can_move(&looked);
@@ -162,6 +165,12 @@ fn look(
     let corner = place.with_max_y(place.bottom() - lift);
     let tools = tools(ui, corner, peer, allowed, &mut model.viewing);
     caption(ui, corner.with_max_x(tools.left() - space::S), peer);
+}
+
+/// Lets the screen's own window fill the monitor, or no more.
+fn fill_window(ui: &Ui) {
+    let fills = ui.input(|input| input.viewport().fullscreen.unwrap_or(false));
+    ui.ctx().send_viewport_cmd(ViewportCommand::Fullscreen(!fills));
 }
 
 /// Whose it is, and how it comes, in the lower left corner.
