@@ -144,11 +144,19 @@ impl Probe {
 
     /// Nothing of it runs for `time`.
     pub fn freeze(&self, time: Duration) {
-        let signal =
-            |name: &str| Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap();
-        assert!(signal("-STOP").success());
+        self.stop();
         std::thread::sleep(time);
-        assert!(signal("-CONT").success());
+        self.signal("-CONT");
+    }
+
+    /// Nothing of it runs any more.
+    pub fn stop(&self) {
+        self.signal("-STOP");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.process.id().to_string()]).status().unwrap();
+        assert!(sent.success());
     }
 
     #[allow(dead_code, reason = "not every test stops a process")]
