@@ -97,8 +97,8 @@ pub enum PointerCommand {
 /// What a person may do with files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileCommand {
-    /// Offers a file to everybody.
-    Send(PathBuf),
+    /// Offers files to everybody.
+    Send(Vec<PathBuf>),
     /// Would choose one to offer, but the desktop has no dialog for that.
     NoDialog,
     /// Takes one that is offered.

@@ -276,7 +276,8 @@ impl Talk {
     /// Something that the person does with a file.
     pub fn on_file(&mut self, command: FileCommand, people: &[PeerView]) -> Option<What> {
         let input = match command {
-            FileCommand::Send(path) => {
+            FileCommand::Send(paths) if paths.is_empty() => return None,
+            FileCommand::Send(paths) => {
                 let reachable =
                     |person: &&PeerView| self.people.get(&person.peer) == Some(&ChannelState::Open);
                 let to: Vec<_> = people
@@ -285,10 +286,14 @@ impl Talk {
                     .map(|person| (person.peer.clone(), person.name.clone()))
                     .collect();
                 if to.is_empty() {
-                    let text = format!("{} is not sent: nobody is there who could take it.", path.display());
+                    let what = match paths.as_slice() {
+                        [path] => format!("{} is", path.display()),
+                        paths => format!("{} files are", paths.len()),
+                    };
+                    let text = format!("{what} not sent: nobody is there who could take it.");
                     return Some(What::Error { text });
                 }
-                Input::Send { path, to }
+                Input::Send { paths, to }
             }
             FileCommand::NoDialog => {
                 let text =

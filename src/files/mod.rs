@@ -11,6 +11,7 @@
 //! when the call breaks off: a later offer of the same hash goes on from there. Wire format:
 //! `docs/channels.md`. Knows nothing of connections, calls, or who draws it.
 
+mod inbox;
 mod message;
 mod name;
 mod progress;
@@ -25,8 +26,9 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use signaling_protocol::PeerId;
 
+pub use inbox::Input;
 pub use name::safe;
-pub use service::{Files, Input};
+pub use service::Files;
 pub use transfer::{Accept, Folder};
 
 /// Tells transfers apart, in this process.
@@ -51,7 +53,7 @@ pub enum Way {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileState {
-    /// Its hash is being taken.
+    /// It waits for its turn, or its hash is being taken.
     Preparing,
     /// The other side is asked.
     Offered,

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::message::{Hash, Message, Stop};
@@ -47,7 +48,7 @@ impl Side {
 
 /// Carries messages both ways until `done`, or until `budget` messages have passed.
 fn carry(a: &mut Side, b: &mut Side, budget: usize, done: impl Fn(&Side, &Side) -> bool) -> bool {
-    let deadline = crate::clock::now() + Duration::from_secs(20);
+    let deadline = crate::clock::now() + Duration::from_secs(30);
     let mut passed = 0;
     while crate::clock::now() < deadline {
         let mut quiet = true;
@@ -90,7 +91,22 @@ fn pair(folder: &Path, accept: Accept) -> (Side, Side) {
 }
 
 fn send(a: &Side, b: &Side, path: &Path) {
-    a.files.tell(Input::Send { path: path.to_owned(), to: vec![(b.id.clone(), "Bob".into())] });
+    a.files.tell(Input::Send { paths: vec![path.to_owned()], to: vec![(b.id.clone(), "Bob".into())] });
+}
+
+/// How many things lie in a folder.
+fn entries(folder: &Path) -> usize {
+    fs::read_dir(folder).unwrap().count()
+}
+
+/// Waits for what must become true on a machine that may be busy.
+#[track_caller]
+fn eventually(is_so: impl Fn() -> bool) {
+    let deadline = crate::clock::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(crate::clock::now() < deadline, "it never became so");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn all_over(a: &Side, b: &Side, count: usize) -> bool {
@@ -120,7 +136,7 @@ fn files_of_any_size_arrive_as_they_were_and_several_at_once() {
     for (path, content) in &sources {
         assert!(fs::read(to.path().join(path.file_name().unwrap())).unwrap() == *content, "{path:?}");
     }
-    assert_eq!(fs::read_dir(to.path()).unwrap().count(), sizes.len(), "nothing else is left");
+    assert_eq!(entries(to.path()), sizes.len(), "nothing else is left");
     assert!(a.files.view().iter().all(|file| file.moved == file.size && file.person == "Bob"));
 }
 
@@ -134,7 +150,7 @@ fn a_file_waits_for_consent_and_goes_nowhere_without() {
     b.files.tell(Input::Decline(b.files.view()[0].id));
     carry(&mut a, &mut b, usize::MAX, |a, b| all_over(a, b, 1));
     assert_eq!((a.states(), b.states()), (vec![FileState::Declined], vec![FileState::Declined]));
-    assert_eq!(fs::read_dir(to.path()).unwrap().count(), 0);
+    assert_eq!(entries(to.path()), 0);
 }
 
 #[test]
@@ -188,7 +204,7 @@ fn either_side_may_cancel_and_nothing_stays() {
         let (mine, theirs) = (reason("You cancelled it."), reason("Bob cancelled it."));
         let expected = if receiver_cancels { (theirs, mine) } else { (mine, theirs) };
         assert_eq!((a.states(), b.states()), expected);
-        assert_eq!(fs::read_dir(to.path()).unwrap().count(), 0);
+        assert_eq!(entries(to.path()), 0);
     }
 }
 
@@ -196,14 +212,14 @@ fn either_side_may_cancel_and_nothing_stays() {
 struct Hostile {
     b: Side,
     a: PeerId,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Hostile {
     fn new(offer: Message) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let b = Side::new("b", "a", Some(folder.path()), Accept::Always);
-        let hostile = Self { b, a: PeerId::new("a").unwrap(), _folder: folder };
+        let hostile = Self { b, a: PeerId::new("a").unwrap(), folder };
         hostile.say(offer);
         hostile
     }
@@ -216,18 +232,25 @@ impl Hostile {
         self.say(Message::Piece { id: 7, offset, content: content.into() });
     }
 
-    /// Waits for what the receiver says and keeps.
-    fn ends(mut self, why: Stop, words: &str) {
-        let deadline = crate::clock::now() + Duration::from_secs(5);
+    /// Waits until the receiver says something.
+    #[track_caller]
+    fn hears(&mut self, wanted: &Message) {
+        let deadline = crate::clock::now() + Duration::from_secs(30);
         let mut said = Vec::new();
-        while !said.contains(&Message::Stop { id: 7, why }) {
+        while !said.contains(wanted) {
             assert!(crate::clock::now() < deadline, "said {said:?}, {:?}", self.b.states());
             said.extend(self.b.post().and_then(|message| Message::parse(&message)));
             std::thread::sleep(Duration::from_millis(1));
         }
-        std::thread::sleep(Duration::from_millis(20));
-        assert_eq!(self.b.states(), [FileState::Ended { reason: words.into() }]);
-        assert_eq!(fs::read_dir(self._folder.path()).unwrap().count(), 0);
+    }
+
+    /// Waits for what the receiver says and keeps.
+    #[track_caller]
+    fn ends(mut self, why: Stop, words: &str) {
+        self.hears(&Message::Stop { id: 7, why });
+        // What is seen follows what is said.
+        eventually(|| self.b.states() == [FileState::Ended { reason: words.into() }]);
+        eventually(|| entries(self.folder.path()) == 0);
     }
 }
 
@@ -256,6 +279,107 @@ fn who_sends_something_else_than_offered_is_stopped_with_a_sentence() {
 }
 
 #[test]
+fn a_file_that_is_all_there_arrives_though_its_sender_leaves_while_it_is_checked() {
+    let content = vec![5; 32 << 20];
+    let hostile = Hostile::new(Message::Offer {
+        id: 7,
+        name: "x".into(),
+        size: content.len() as u64,
+        sha256: Hash(Sha256::digest(&content).into()),
+    });
+    hostile.say(Message::Piece { id: 7, offset: 0, content: content.clone().into() });
+    hostile.b.files.tell(Input::Gone(hostile.a.clone()));
+    eventually(|| hostile.b.states().iter().any(FileState::is_over));
+    assert!(fs::read(arrived(&hostile.b)).unwrap() == content);
+}
+
+#[test]
+fn a_second_offer_of_a_file_that_comes_does_not_touch_what_is_there() {
+    let content = b"0123456789";
+    let sha256 = Hash(Sha256::digest(content).into());
+    let mut hostile = Hostile::new(Message::Offer { id: 7, name: "x".into(), size: 10, sha256 });
+    hostile.piece(0, &content[..5]);
+    hostile.say(Message::Offer { id: 8, name: "y".into(), size: 1, sha256 });
+    hostile.hears(&Message::Stop { id: 8, why: Stop::Cancelled });
+    hostile.piece(5, &content[5..]);
+    hostile.hears(&Message::Done { id: 7 });
+    assert_eq!(fs::read(hostile.folder.path().join("x")).unwrap(), content);
+}
+
+#[test]
+fn what_broke_off_is_gone_on_with_unasked_only_as_the_person_accepted_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (PeerId::new("a").unwrap(), Side::new("b", "a", Some(folder.path()), Accept::Ask));
+    let offer = |id, name: &str, size| {
+        b.hear(&a, Message::Offer { id, name: name.into(), size, sha256: Hash([3; 32]) }.write());
+    };
+    let state = |n: usize| b.states().get(n).cloned();
+    offer(1, "notes.txt", 9);
+    eventually(|| state(0) == Some(FileState::Asking));
+    b.files.tell(Input::Accept(b.files.view()[0].id));
+    b.files.tell(Input::Gone(a.clone()));
+    eventually(|| state(0).is_some_and(|state| state.is_over()));
+    offer(2, "invoice.exe", 9);
+    offer(3, "notes.txt", 1);
+    offer(4, "notes.txt", 9);
+    eventually(|| state(3) == Some(FileState::Moving));
+    assert_eq!((state(1), state(2)), (Some(FileState::Asking), Some(FileState::Asking)));
+}
+
+#[test]
+fn what_is_there_stays_when_the_sender_cannot_read_on() {
+    let hostile = Hostile::new(offer("x", 9));
+    hostile.piece(0, b"12345");
+    hostile.say(Message::Cancel { id: 7, why: Stop::CannotRead });
+    eventually(|| hostile.b.states().iter().any(FileState::is_over));
+    assert_eq!(entries(hostile.folder.path()), 1);
+}
+
+#[test]
+fn a_name_that_was_taken_for_a_file_is_given_back_when_the_file_cannot_have_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let hash = Hash([3; 32]);
+    let part = transfer::part_of(folder.path(), hash);
+    let receiving = transfer::Receiving::open(part.clone(), hash, 0).unwrap();
+    // Somebody tidied up.
+    fs::remove_file(part).unwrap();
+    let (why, _) = receiving.finish(hash, folder.path(), "x").unwrap_err();
+    assert_eq!((why, entries(folder.path())), (Stop::CannotWrite, 0));
+}
+
+#[test]
+fn who_sends_many_files_offers_a_few_and_the_others_as_those_end() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mut a, mut b) = pair(to.path(), Accept::Ask);
+    let paths: Vec<PathBuf> = (1..=20).map(|n| source(from.path(), &format!("{n}"), n).0).collect();
+    a.files.tell(Input::Send { paths, to: vec![(b.id.clone(), "Bob".into())] });
+    let count =
+        |side: &Side, wanted: FileState| side.states().iter().filter(|state| **state == wanted).count();
+    carry(&mut a, &mut b, usize::MAX, |_, b| count(b, FileState::Asking) == 16);
+    assert_eq!((count(&a, FileState::Preparing), count(&a, FileState::Declined)), (4, 0));
+    for file in &b.files.view()[..3] {
+        b.files.tell(Input::Accept(file.id));
+    }
+    carry(&mut a, &mut b, usize::MAX, |_, b| b.states().len() == 19 && count(b, FileState::Asking) == 16);
+    assert_eq!(count(&a, FileState::Done { path: None }), 3);
+}
+
+/// To open a pipe is to wait for somebody who writes into it.
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_file_and_holds_up_no_other() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mut a, mut b) = pair(to.path(), Accept::Always);
+    let pipe = from.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (path, _) = source(from.path(), "x", 10);
+    [pipe, path].iter().for_each(|path| send(&a, &b, path));
+    carry(&mut a, &mut b, usize::MAX, |a, b| a.states().len() == 2 && all_over(b, b, 1));
+    assert!(matches!(&a.states()[0], FileState::Ended { reason } if reason.contains("not a file")));
+    assert!(arrived(&b).ends_with("x"));
+}
+
+#[test]
 fn what_is_about_no_file_changes_nothing_and_too_many_offers_are_declined() {
     let mut hostile = Hostile::new(Message::Done { id: 1 });
     hostile.b.files.tell(Input::Gone(PeerId::new("nobody").unwrap()));
@@ -265,7 +389,7 @@ fn what_is_about_no_file_changes_nothing_and_too_many_offers_are_declined() {
     for id in 0..40 {
         hostile.say(Message::Offer { id, name: "x".into(), size: 9, sha256: Hash([id as u8; 32]) });
     }
-    let deadline = crate::clock::now() + Duration::from_secs(5);
+    let deadline = crate::clock::now() + Duration::from_secs(30);
     let mut declined = 0;
     while declined < 24 {
         assert!(crate::clock::now() < deadline, "{declined} were declined");

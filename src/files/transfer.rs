@@ -57,6 +57,8 @@ pub type Failure = (Stop, String);
 /// What a transfer does.
 #[derive(Debug)]
 pub enum Role {
+    /// Has not been looked into: it is sent after others.
+    Waiting(PathBuf),
     /// Takes the hash of a file that is to be sent.
     Preparing(Hashing),
     /// Sends, once it is accepted.
@@ -203,6 +205,12 @@ impl Sending {
     }
 }
 
+/// Where a file is until it is whole.
+pub fn part_of(folder: &Path, hash: Hash) -> PathBuf {
+    let digits = hash.to_string();
+    folder.join(format!(".{}.sightline-part", &digits[..24]))
+}
+
 /// The receiver's side.
 #[derive(Debug)]
 pub struct Receiving {
@@ -216,11 +224,8 @@ pub struct Receiving {
 
 impl Receiving {
     /// Opens the part that is there, or begins one.
-    pub fn open(folder: &Path, hash: Hash, size: u64) -> Result<Self, Failure> {
+    pub fn open(part: PathBuf, hash: Hash, size: u64) -> Result<Self, Failure> {
         let failed = |error: io::Error| cannot_write(&error);
-        fs::create_dir_all(folder).map_err(failed)?;
-        let digits = hash.to_string();
-        let part = folder.join(format!(".{}.sightline-part", &digits[..24]));
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -295,8 +300,13 @@ impl Receiving {
             // Made first, so that nobody else can take the name in between.
             match OpenOptions::new().write(true).create_new(true).open(&path) {
                 Ok(_) => {
-                    fs::rename(&self.part, &path).map_err(|error| cannot_write(&error))?;
-                    return Ok(path);
+                    return match fs::rename(&self.part, &path) {
+                        Ok(()) => Ok(path),
+                        Err(error) => {
+                            fs::remove_file(&path).ok();
+                            Err(cannot_write(&error))
+                        }
+                    };
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(cannot_write(&error)),

@@ -131,7 +131,7 @@ impl<'a> Script<'a> {
                 self.command(Command::Chat(ChatCommand::Say(text.to_owned()))).await?;
             }
             other if let Some(file) = other.strip_prefix("send ") => {
-                self.command(Command::File(FileCommand::Send(file.trim().into()))).await?;
+                self.command(Command::File(FileCommand::Send(vec![file.trim().into()]))).await?;
             }
             "choose" => self.command(Command::LookAtScreens(Switch::On)).await?,
             "sound on" => self.command(Command::ShareSound(Switch::On)).await?,

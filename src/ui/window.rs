@@ -185,14 +185,12 @@ impl Window {
         }
         let (commands, choosing) = (self.commands.clone(), Arc::clone(&self.choosing));
         let chooser = std::thread::Builder::new().name("choose files".into()).spawn(move || {
-            let wishes = match choose::files() {
-                Ok(files) => files.into_iter().map(FileCommand::Send).collect(),
-                Err(choose::NoDialog) => vec![FileCommand::NoDialog],
+            let wish = match choose::files() {
+                Ok(files) => FileCommand::Send(files),
+                Err(choose::NoDialog) => FileCommand::NoDialog,
             };
-            for wish in wishes {
-                // The window may have been closed meanwhile.
-                commands.blocking_send(Command::File(wish)).ok();
-            }
+            // The window may have been closed meanwhile.
+            commands.blocking_send(Command::File(wish)).ok();
             choosing.store(false, Ordering::Release);
         });
         if let Err(error) = chooser {

@@ -2,10 +2,13 @@
 
 use signaling_protocol::PeerId;
 
-use super::{INTERRUPTED, Service};
+use super::{Consent, INTERRUPTED, Service};
 use crate::files::message::{Message, Stop};
 use crate::files::transfer::{Failure, Role, Transfer};
 use crate::files::{FileId, FileState, Way};
+
+/// Why what moved does not move any more.
+const BROKE_OFF: &str = "The connection ended before all of it was there; sent again, it goes on from there.";
 
 impl Service {
     pub(super) fn end(&mut self, at: usize, state: FileState) {
@@ -13,7 +16,12 @@ impl Service {
         self.news = true;
     }
 
-    pub(super) fn discard(&mut self, at: usize) {
+    /// Removes what is there of it, unless that is right and may be gone on with.
+    pub(super) fn discard(&mut self, at: usize, why: Stop) {
+        match why {
+            Stop::DiskFull | Stop::CannotWrite | Stop::CannotRead => return,
+            Stop::Cancelled | Stop::Changed | Stop::NotAsOffered | Stop::Unknown => {}
+        }
         let role = std::mem::replace(&mut self.transfers[at].role, Role::Over);
         if let Role::Receiving(receiving) | Role::Checking(receiving, _) = role {
             receiving.discard();
@@ -31,11 +39,7 @@ impl Service {
 
     pub(super) fn fail(&mut self, at: usize, (why, reason): Failure) {
         self.tell_end(at, why);
-        match why {
-            // What is there is right, and may be gone on with.
-            Stop::DiskFull | Stop::CannotWrite | Stop::CannotRead => {}
-            Stop::Cancelled | Stop::Changed | Stop::NotAsOffered | Stop::Unknown => self.discard(at),
-        }
+        self.discard(at, why);
         self.end(at, FileState::Ended { reason: format!("{reason}.") });
     }
 
@@ -57,7 +61,7 @@ impl Service {
             return;
         }
         self.tell_end(at, Stop::Cancelled);
-        self.discard(at);
+        self.discard(at, Stop::Cancelled);
         self.end(at, FileState::Cancelled { reason: "You cancelled it.".into() });
     }
 
@@ -65,21 +69,24 @@ impl Service {
         self.control.remove(peer);
         self.blocked.remove(peer);
         for at in 0..self.transfers.len() {
-            let transfer = &self.transfers[at];
-            if transfer.view.peer != *peer || transfer.view.state.is_over() {
+            let Transfer { view, role, .. } = &self.transfers[at];
+            if view.peer != *peer {
                 continue;
             }
-            if let Role::Receiving(receiving) = &transfer.role {
-                self.interrupted.push_back(receiving.hash());
-                if self.interrupted.len() > INTERRUPTED {
-                    self.interrupted.pop_front();
+            let reason = match role {
+                // All of it is there: nobody is needed any more.
+                Role::Checking(..) | Role::Over => continue,
+                Role::Receiving(receiving) => {
+                    self.interrupted.push_back(Consent::to(view, receiving.hash()));
+                    if self.interrupted.len() > INTERRUPTED {
+                        self.interrupted.pop_front();
+                    }
+                    BROKE_OFF
                 }
-            }
-            let reason = match transfer.view.state {
-                FileState::Moving | FileState::Checking => {
-                    "The connection ended before all of it was there; sent again, it goes on from there."
+                Role::Sending(_) if view.state == FileState::Moving => BROKE_OFF,
+                Role::Waiting(_) | Role::Preparing(_) | Role::Sending(_) | Role::Asked(_) => {
+                    "The connection ended before it was accepted."
                 }
-                _ => "The connection ended before it was accepted.",
             };
             self.end(at, FileState::Ended { reason: reason.to_owned() });
         }

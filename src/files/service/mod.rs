@@ -5,9 +5,8 @@ mod receive;
 mod send;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,17 +16,14 @@ use tokio::sync::watch;
 
 use crate::chat::text;
 use crate::clock;
+use crate::files::inbox::{Inbox, Input, Inputs, inbox};
 use crate::files::message::{Hash, Message};
 use crate::files::transfer::{Folder, Role, Transfer, told};
 use crate::files::{FileId, FileState, FileView, Way};
 use crate::rtc::channel::{Channel, DataSender, Refusal};
 
-/// Messages and wishes that wait for the disk. An honest sender is at most a window ahead, which is
-/// 128 pieces a file; when it is full the newest is dropped and counted, and the file it belongs to
-/// ends as one whose pieces do not follow each other.
-const INBOX: usize = 4_096;
-
-/// Files of one person that may wait or move; more are declined.
+/// Files of one person that may wait for an answer or move. Ours wait for their turn, unoffered; more of
+/// somebody else's are declined.
 const FROM_ONE: usize = 16;
 
 /// Files that move at once to one person; others wait for their turn.
@@ -52,45 +48,10 @@ const INTERRUPTED: usize = 64;
 /// Files that are over and still shown; when there are more the oldest goes.
 const OVER: usize = 50;
 
-/// What the thread is told.
-#[derive(Debug)]
-pub enum Input {
-    /// A file for these people, with their names.
-    Send {
-        /// Where it is.
-        path: PathBuf,
-        /// For whom.
-        to: Vec<(PeerId, String)>,
-    },
-    /// We want it.
-    Accept(FileId),
-    /// We do not.
-    Decline(FileId),
-    /// We do not want it any more.
-    Cancel(FileId),
-    /// It need not be shown any more.
-    Dismiss(FileId),
-    /// A message of the files channel.
-    Data {
-        /// Of whom.
-        peer: PeerId,
-        /// As called.
-        person: String,
-        /// The message.
-        message: Bytes,
-    },
-    /// There is room again in somebody's channel.
-    Room(PeerId),
-    /// Somebody left.
-    Gone(PeerId),
-    /// A new call: what is over is forgotten.
-    Reset,
-}
-
 /// Sends and receives files. Dropping it ends the thread, which keeps what it has of them.
 #[derive(Debug)]
 pub struct Files {
-    inbox: Option<SyncSender<Input>>,
+    inbox: Option<Inbox>,
     view: watch::Receiver<Arc<Vec<FileView>>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -98,7 +59,7 @@ pub struct Files {
 impl Files {
     /// Starts the thread.
     pub fn start(folder: Folder, data: DataSender) -> std::io::Result<Self> {
-        let (inbox, inputs) = sync_channel(INBOX);
+        let (inbox, inputs) = inbox();
         let (tell, view) = watch::channel(Arc::default());
         let service = Service {
             folder,
@@ -119,9 +80,8 @@ impl Files {
 
     /// Tells the thread; never waits.
     pub fn tell(&self, input: Input) {
-        let Some(inbox) = &self.inbox else { return };
-        if let Err(TrySendError::Full(_)) = inbox.try_send(input) {
-            tracing::warn!("the disk is too slow for what comes; a piece of a file is dropped");
+        if let Some(inbox) = &self.inbox {
+            inbox.put(input);
         }
     }
 
@@ -151,6 +111,20 @@ impl Drop for Files {
     }
 }
 
+/// A file that a person wanted: the same content under the same name.
+#[derive(Debug, PartialEq, Eq)]
+struct Consent {
+    hash: Hash,
+    size: u64,
+    name: String,
+}
+
+impl Consent {
+    fn to(view: &FileView, hash: Hash) -> Self {
+        Self { hash, size: view.size, name: view.name.clone() }
+    }
+}
+
 struct Service {
     folder: Folder,
     data: DataSender,
@@ -158,7 +132,7 @@ struct Service {
     /// Messages, other than pieces, that wait for room.
     control: BTreeMap<PeerId, VecDeque<Bytes>>,
     /// What was accepted and broke off: it needs no second consent.
-    interrupted: VecDeque<Hash>,
+    interrupted: VecDeque<Consent>,
     made: u64,
     /// To whom a piece was refused; when to try again.
     blocked: BTreeMap<PeerId, Instant>,
@@ -170,18 +144,18 @@ struct Service {
 }
 
 impl Service {
-    fn run(mut self, inputs: &Receiver<Input>) {
+    fn run(mut self, inputs: &Inputs) {
         loop {
             let now = clock::now();
             let busy = self.work(now);
             self.publish(now);
             let wait = if busy { Duration::ZERO } else { self.patience(now) };
-            match inputs.recv_timeout(wait) {
+            match inputs.take(wait) {
                 Ok(input) => {
                     self.on_input(input);
                     // Whatever came meanwhile, before the next turn.
                     for _ in 0..TURN * AT_ONCE {
-                        let Ok(input) = inputs.try_recv() else { break };
+                        let Ok(input) = inputs.take(Duration::ZERO) else { break };
                         self.on_input(input);
                     }
                 }
@@ -204,7 +178,7 @@ impl Service {
 
     fn on_input(&mut self, input: Input) {
         match input {
-            Input::Send { path, to } => self.prepare(&path, to),
+            Input::Send { paths, to } => self.send_all(paths, &to),
             Input::Accept(id) => self.accept(id),
             Input::Decline(id) => self.decline(id),
             Input::Cancel(id) => self.cancel(id),
@@ -275,7 +249,7 @@ impl Service {
             }
             Message::Stop { why, .. } | Message::Cancel { why, .. } => {
                 let end = told(why, &self.transfers[at].view.person);
-                self.discard(at);
+                self.discard(at, why);
                 self.end(at, end);
                 Ok(())
             }
@@ -290,10 +264,15 @@ impl Service {
         self.flush();
         let mut busy = false;
         let mut moving: BTreeMap<PeerId, usize> = BTreeMap::new();
+        let mut sent: BTreeMap<PeerId, usize> = BTreeMap::new();
         self.blocked.retain(|_, at| *at > now);
         for at in 0..self.transfers.len() {
             let peer = self.transfers[at].view.peer.clone();
+            if let Role::Waiting(_) | Role::Preparing(_) | Role::Sending(_) = self.transfers[at].role {
+                *sent.entry(peer.clone()).or_default() += 1;
+            }
             let outcome = match &self.transfers[at].role {
+                Role::Waiting(_) if sent[&peer] <= FROM_ONE => self.begin(at),
                 Role::Preparing(_) => self.hash(at, now),
                 Role::Checking(..) => self.check(at, now),
                 Role::Sending(sending) if sending.is_sending() => {
@@ -302,7 +281,9 @@ impl Service {
                     *turn += 1;
                     if *turn > AT_ONCE || is_blocked { Ok(false) } else { self.send_pieces(at, now) }
                 }
-                Role::Sending(_) | Role::Asked(_) | Role::Receiving(_) | Role::Over => Ok(false),
+                Role::Waiting(_) | Role::Sending(_) | Role::Asked(_) | Role::Receiving(_) | Role::Over => {
+                    Ok(false)
+                }
             };
             match outcome {
                 Ok(more) => busy |= more,

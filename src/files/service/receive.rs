@@ -1,14 +1,15 @@
 //! Receiving: an offer is accepted, its pieces are written, and the whole is compared with its hash.
 
+use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
 use signaling_protocol::PeerId;
 
-use super::{FROM_ONE, Service};
+use super::{Consent, FROM_ONE, Service};
 use crate::clock;
 use crate::files::message::{Hash, Message, Stop};
-use crate::files::transfer::{Accept, Failure, Receiving, Role, Transfer, cannot_write};
+use crate::files::transfer::{Accept, Failure, Receiving, Role, Transfer, cannot_write, part_of};
 use crate::files::{FileId, FileState, Way, name};
 
 impl Service {
@@ -34,7 +35,8 @@ impl Service {
         transfer.wire = id;
         transfer.view.state = FileState::Asking;
         transfer.role = Role::Asked(hash);
-        if self.folder.accept == Accept::Always || self.interrupted.contains(&hash) {
+        let consent = Consent::to(&transfer.view, hash);
+        if self.folder.accept == Accept::Always || self.interrupted.contains(&consent) {
             self.accept(self.transfers[at].view.id);
         }
     }
@@ -49,8 +51,9 @@ impl Service {
         match self.open(&folder, hash, size) {
             Ok(receiving) => {
                 let from = receiving.written();
-                self.interrupted.retain(|known| *known != hash);
                 let transfer = &mut self.transfers[at];
+                let consent = Consent::to(&transfer.view, hash);
+                self.interrupted.retain(|known| *known != consent);
                 transfer.view.state = FileState::Moving;
                 transfer.moved(from, clock::now());
                 transfer.role = Role::Receiving(receiving);
@@ -65,15 +68,18 @@ impl Service {
         }
     }
 
+    /// Makes the folder, and opens the part unless another transfer writes it.
     fn open(&self, folder: &Path, hash: Hash, size: u64) -> Result<Receiving, Failure> {
-        let receiving = Receiving::open(folder, hash, size)?;
+        fs::create_dir_all(folder).map_err(|error| cannot_write(&error))?;
+        let part = part_of(folder, hash);
+        // Before it is opened, since that empties a part that is too long for the offer.
         let taken = self.transfers.iter().any(|transfer| match &transfer.role {
-            Role::Receiving(other) | Role::Checking(other, _) => other.part() == receiving.part(),
-            Role::Preparing(_) | Role::Sending(_) | Role::Asked(_) | Role::Over => false,
+            Role::Receiving(other) | Role::Checking(other, _) => other.part() == part,
+            Role::Waiting(_) | Role::Preparing(_) | Role::Sending(_) | Role::Asked(_) | Role::Over => false,
         });
         match taken {
             true => Err((Stop::Cancelled, "The same file is on its way already".into())),
-            false => Ok(receiving),
+            false => Receiving::open(part, hash, size),
         }
     }
 
@@ -87,7 +93,7 @@ impl Service {
         let transfer = &mut self.transfers[at];
         let receiving = match &mut transfer.role {
             Role::Receiving(receiving) | Role::Checking(receiving, _) => receiving,
-            Role::Preparing(_) | Role::Sending(_) | Role::Asked(_) | Role::Over => {
+            Role::Waiting(_) | Role::Preparing(_) | Role::Sending(_) | Role::Asked(_) | Role::Over => {
                 return Err((Stop::NotAsOffered, "It came before it was accepted".into()));
             }
         };

@@ -1,7 +1,8 @@
 //! Sending: the hash is taken, the file offered, and its pieces leave as they are taken.
 
-use std::fs::File;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use signaling_protocol::PeerId;
@@ -12,34 +13,43 @@ use crate::files::transfer::{Failure, Hashing, Role, Sending, Transfer, cannot_r
 use crate::files::{FileState, Way, name};
 use crate::rtc::channel::{Channel, Refusal};
 
+/// Looked at before it is opened: to open a pipe is to wait for somebody who writes into it.
+fn size_of(path: &Path) -> io::Result<u64> {
+    let metadata = fs::metadata(path)?;
+    match metadata.is_file() {
+        true => Ok(metadata.len()),
+        false => Err(io::Error::other("it is a folder or a device, not a file")),
+    }
+}
+
 impl Service {
-    pub(super) fn prepare(&mut self, path: &Path, to: Vec<(PeerId, String)>) {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let opened = File::open(path).and_then(|file| {
-            let metadata = file.metadata()?;
-            match metadata.is_file() {
-                true => Ok((file, metadata.len())),
-                false => Err(std::io::Error::other("it is a folder or a device, not a file")),
-            }
-        });
-        for (peer, person) in to {
-            let at = self.add(peer, person, name::safe(&name), 0, Way::Sending);
-            let hashing = match &opened {
-                Ok((_, size)) => {
-                    self.transfers[at].view.size = *size;
-                    // Each has a position of its own, so each is opened.
-                    File::open(path).and_then(Hashing::new).map_err(|error| error.to_string())
-                }
-                Err(error) => Err(error.to_string()),
-            };
-            match hashing {
-                Ok(hashing) => self.transfers[at].role = Role::Preparing(hashing),
-                Err(error) => {
-                    let reason = format!("{name} cannot be read: {error}.");
-                    self.transfers[at].end(FileState::Ended { reason });
+    pub(super) fn send_all(&mut self, paths: Vec<PathBuf>, to: &[(PeerId, String)]) {
+        for path in paths {
+            let size = size_of(&path);
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            for (peer, person) in to {
+                let at = self.add(peer.clone(), person.clone(), name::safe(&name), 0, Way::Sending);
+                match &size {
+                    Ok(size) => {
+                        self.transfers[at].view.size = *size;
+                        self.transfers[at].role = Role::Waiting(path.clone());
+                    }
+                    Err(error) => {
+                        let reason = format!("{name} cannot be read: {error}.");
+                        self.transfers[at].end(FileState::Ended { reason });
+                    }
                 }
             }
         }
+    }
+
+    /// Its turn has come.
+    pub(super) fn begin(&mut self, at: usize) -> Result<bool, Failure> {
+        let transfer = &mut self.transfers[at];
+        let Role::Waiting(path) = &transfer.role else { return Ok(false) };
+        let hashing = File::open(path).and_then(Hashing::new).map_err(|error| cannot_read(&error))?;
+        transfer.role = Role::Preparing(hashing);
+        Ok(true)
     }
 
     pub(super) fn hash(&mut self, at: usize, now: Instant) -> Result<bool, Failure> {

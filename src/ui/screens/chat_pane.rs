@@ -363,8 +363,9 @@ pub fn dropped(ui: &Ui, place: Rect, model: &UiModel, actions: &mut Vec<UiAction
     }
     let (hovered, dropped) =
         ui.input(|input| (!input.raw.hovered_files.is_empty(), input.raw.dropped_files.clone()));
-    for path in dropped.iter().map(|file| file.path().to_owned()) {
-        actions.push(file(FileCommand::Send(path)));
+    if !dropped.is_empty() {
+        let paths = dropped.iter().map(|file| file.path().to_owned()).collect();
+        actions.push(file(FileCommand::Send(paths)));
         if !model.chat_open {
             actions.push(UiAction::ToggleChat);
         }
