@@ -214,6 +214,10 @@ fn portal(token: Option<&str>) -> Result<()> {
         Ok(source) => source,
         Err(error) => {
             println!("refused: {error}");
+            // As the application does, which outlives its shares.
+            while stop.is_cancelled() {
+                std::thread::park();
+            }
             return Ok(());
         }
     };

@@ -117,6 +117,12 @@ def dialog():
     return None
 
 
+def portal():
+    """The process of the desktop's part of the portal."""
+    return call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionUnixProcessID",
+                "(s)", "org.freedesktop.impl.portal.desktop.gnome")
+
+
 def focused(within=None):
     """The name of what would get the keys in the dialog."""
     within = within or dialog()
@@ -232,10 +238,12 @@ def a_screen(tests, person):
 
     share = Share()
     tests.check("the_desktop_asks", dialog, share)
+    before = portal()
     share.stop()
     tests.check("a_share_that_is_stopped_meanwhile_takes_the_dialog_away",
                 lambda: share.lines and not dialog(), share)
     tests.check("nobody_hears_of_it", lambda: share.lines == [REFUSED], share)
+    tests.check("the_portal_survives_it", lambda: portal() == before, share)
 
     share = Share()
     person.choose("MetaVendor", "Share")
@@ -287,7 +295,7 @@ def main():
     tests = Tests()
     shell = desktop()
     if not shell:
-        print("wayland, GNOME: skipped 22 tests, gnome-shell does not start here")
+        print("wayland, GNOME: skipped 23 tests, gnome-shell does not start here")
         return True
     token = a_screen(tests, Person())
     share = Share(*token)

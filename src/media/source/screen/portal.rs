@@ -16,17 +16,13 @@ mod scene;
 mod stream;
 mod wanted;
 
-use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ashpd::desktop::screencast::{
-    CursorMode, Screencast, SelectSourcesOptions, SourceType, StartCastOptions,
-};
+use ashpd::desktop::screencast::{CursorMode, Screencast, SelectSourcesOptions, SourceType};
 use ashpd::desktop::{PersistMode, ResponseError, Session};
-use ashpd::zvariant::{self, OwnedValue};
 use futures_util::StreamExt;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -201,24 +197,6 @@ fn refusal(error: ashpd::Error) -> DeviceError {
     }
 }
 
-/// Where the desktop keeps the request that `start` begins, and its dialog with it. The crate tells nobody
-/// the name that it gave it, except the desktop.
-fn request(portal: &Screencast, start: &StartCastOptions) -> Option<String> {
-    let sent = zvariant::to_bytes(zvariant::serialized::Context::new_dbus(zvariant::LE, 0), start).ok()?;
-    let (sent, _): (HashMap<String, OwnedValue>, _) = sent.deserialize().ok()?;
-    let token = sent.get("handle_token")?.downcast_ref::<&str>().ok()?;
-    let sender = portal.connection().unique_name()?.trim_start_matches(':').replace('.', "_");
-    Some(format!("/org/freedesktop/portal/desktop/request/{sender}/{token}"))
-}
-
-/// Takes a request back, and the dialog with it; whether there was one. To close the session instead, or at
-/// the same time, makes GNOME's portal end with a fault.
-async fn close(portal: &Screencast, request: Option<String>) -> bool {
-    let Some(path) = request else { return false };
-    let (to, interface) = (Some(portal.destination()), Some("org.freedesktop.portal.Request"));
-    portal.connection().call_method(to, path, interface, "Close", &()).await.is_ok()
-}
-
 /// The thread that talks with the portal.
 struct Asking {
     remembered: Option<String>,
@@ -244,15 +222,11 @@ impl Asking {
         let portal = Screencast::new().await?;
         let session = portal.create_session(Default::default()).await?;
         let mut closed = session.receive_closed().await?;
-        let start = StartCastOptions::default();
-        let dialog = request(&portal, &start);
         let opened = tokio::select! {
-            opened = self.choose(&portal, &session, start) => opened?,
+            opened = self.choose(&portal, &session) => opened?,
             () = self.stop.cancelled() => {
-                // The session goes with its dialog, if there is one.
-                if !close(&portal, dialog).await {
-                    session.close().await?;
-                }
+                // The dialog with it. To take the request back instead makes GNOME's portal end with a fault.
+                session.close().await?;
                 return Err(ashpd::Error::Response(ResponseError::Cancelled));
             }
         };
@@ -272,7 +246,6 @@ impl Asking {
         &self,
         portal: &Screencast,
         session: &Session<Screencast>,
-        start: StartCastOptions,
     ) -> Result<Opened, ashpd::Error> {
         let cursors = portal.available_cursor_modes().await.unwrap_or(CursorMode::Hidden.into());
         let wanted = [CursorMode::Metadata, CursorMode::Embedded];
@@ -285,7 +258,7 @@ impl Asking {
             .set_persist_mode((portal.version() >= 4).then_some(PersistMode::ExplicitlyRevoked))
             .set_restore_token(self.remembered.as_deref());
         portal.select_sources(session, options).await?.response()?;
-        let chosen = portal.start(session, None, start).await?.response()?;
+        let chosen = portal.start(session, None, Default::default()).await?.response()?;
         let first = chosen.streams().first().ok_or(ashpd::Error::Response(ResponseError::Other))?;
         Ok(Opened {
             node: first.pipe_wire_node_id(),
