@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use signaling_protocol::PeerId;
 
+use super::allowance::Allowance;
 use super::links::Linked;
 use super::message::{LONGEST_TEXT, Message, MessageError, Reaction};
 use super::text;
@@ -24,11 +25,6 @@ const REACTION: Duration = Duration::from_secs(5);
 
 /// Reactions seen at once; when there are more the oldest goes.
 const REACTIONS: usize = 24;
-
-/// Texts that one person may send at once, and each second after that; more are not shown. As many
-/// notices of typing and reactions, which are counted apart: who claps for long is still heard.
-const BURST: f64 = 20.0;
-const PER_SECOND: f64 = 4.0;
 
 /// Who wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,20 +116,6 @@ pub enum SayError {
 /// What we said: the message for the others.
 pub type Said = Result<Message, SayError>;
 
-/// What may still come, as of then.
-#[derive(Debug)]
-struct Allowance(f64, Instant);
-
-impl Allowance {
-    /// Whether one more may come.
-    fn take(&mut self, now: Instant) -> bool {
-        let Self(left, since) = *self;
-        let left = (left + now.saturating_duration_since(since).as_secs_f64() * PER_SECOND).min(BURST);
-        *self = Self((left - 1.0).max(0.0), now);
-        left >= 1.0
-    }
-}
-
 #[derive(Debug)]
 struct Person {
     name: String,
@@ -141,7 +123,7 @@ struct Person {
     hand: bool,
     pointing_off: bool,
     texts: Allowance,
-    /// Of typing and reactions.
+    /// Of typing and reactions, counted apart: who claps for long is still heard.
     signs: Allowance,
     /// Something of theirs was refused, and they went on.
     scolded: Option<Instant>,
@@ -234,8 +216,8 @@ impl Conversation {
             typing_until: None,
             hand: false,
             pointing_off: false,
-            texts: Allowance(BURST, now),
-            signs: Allowance(BURST, now),
+            texts: Allowance::full(now),
+            signs: Allowance::full(now),
             scolded: None,
         });
         person.name.clone_from(&name);
@@ -354,6 +336,7 @@ impl Conversation {
 
 #[cfg(test)]
 mod tests {
+    use super::super::allowance::BURST;
     use super::*;
 
     fn start() -> Instant {

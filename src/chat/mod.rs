@@ -3,6 +3,7 @@
 //! Pure: knows what messages mean and how they are made harmless, not how they travel, who draws
 //! them, or what time it is.
 
+mod allowance;
 mod conversation;
 pub mod links;
 mod message;
