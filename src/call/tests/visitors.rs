@@ -166,12 +166,18 @@ fn somebody_whose_program_crashed_may_come_back_while_we_look_for_their_path() {
     assert_eq!(test.view().phase, CallPhase::InCall);
 }
 
-#[test]
-fn somebody_who_is_back_before_we_decide_keeps_the_place() {
+/// In a call whose other side is away, with somebody else at the door.
+fn knocking_for_a_place() -> Test {
     let mut test = Test::calling();
     test.says(ServerMessage::PeerAway { peer: peer("bob") });
     test.path("bob", PeerPhase::Reconnecting);
     test.knocks("eve", vec![proven(DescriptionKind::Offer, 7)]);
+    test
+}
+
+#[test]
+fn somebody_who_is_back_before_we_decide_keeps_the_place() {
+    let mut test = knocking_for_a_place();
     let effects = test.says(ServerMessage::PeerBack { peer: peer("bob") });
     assert!(
         matches!(sent(&effects)[..], [ClientMessage::RoomDecline { reason: DeclineReason::Busy, .. }]),
@@ -184,10 +190,7 @@ fn somebody_who_is_back_before_we_decide_keeps_the_place() {
 
 #[test]
 fn somebody_who_is_back_while_we_answer_their_successor_does_not_sit_in_a_dead_call() {
-    let mut test = Test::calling();
-    test.says(ServerMessage::PeerAway { peer: peer("bob") });
-    test.path("bob", PeerPhase::Reconnecting);
-    test.knocks("eve", vec![proven(DescriptionKind::Offer, 7)]);
+    let mut test = knocking_for_a_place();
     test.give(Input::Accept(peer("eve")));
     test.says(ServerMessage::PeerBack { peer: peer("bob") });
     let effects = test.answers("eve");
